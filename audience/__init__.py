@@ -1,0 +1,1 @@
+"""Who and how many: the catalog of filters, estimates and overlaps."""

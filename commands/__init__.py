@@ -1,0 +1,1 @@
+"""Write use cases: load, decide, append; one module per noun."""

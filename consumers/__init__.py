@@ -1,0 +1,1 @@
+"""Everything that follows a log, one module a job."""

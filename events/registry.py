@@ -1,0 +1,106 @@
+"""Names and versions of facts, and the way from a fact to bytes and back.
+
+A stored fact is known by (name, version), never by a Python import path (rule 7 of the event store): a class may be
+renamed or moved without touching history. Payloads are JSON, because an operator reads them with any SQL client and a
+dump outlives this program; msgspec writes and checks them into dataclasses about as fast as anything does.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from events.errors import CorruptPayload, UnknownFact, UnregisteredFact
+
+FactType = TypeVar("FactType", bound=type)
+Upcaster: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""From the payload of one version to the payload of the next. Pure: no clock, no look-ups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedFact:
+    """A fact as it is stored: its registered name, the version of that name, and JSON bytes."""
+
+    name: str
+    version: int
+    payload: bytes
+
+
+class FactRegistry:
+    """The closed list of facts this program knows, each at its current version, with upcasters from older ones."""
+
+    def __init__(self) -> None:
+        self._current: dict[str, tuple[int, msgspec.json.Decoder[Any], type]] = {}
+        self._names: dict[type, str] = {}
+        self._upcasters: dict[tuple[str, int], Upcaster] = {}
+        self._encoder = msgspec.json.Encoder()
+
+    def register(self, name: str, *, version: int) -> Callable[[FactType], FactType]:
+        """Register the decorated dataclass as the current `version` of the fact `name`.
+
+        Raises:
+            ValueError: the name is taken, or the version is not a positive number.
+        """
+
+        def decorate(fact_type: FactType) -> FactType:
+            if name in self._current or version < 1:
+                raise ValueError(f"fact {name!r} version {version}: the name is taken or the version is below 1")
+            self._current[name] = (version, msgspec.json.Decoder(fact_type), fact_type)
+            self._names[fact_type] = name
+            return fact_type
+
+        return decorate
+
+    def upcaster(self, name: str, *, from_version: int) -> Callable[[Upcaster], Upcaster]:
+        """Register the decorated function as the step from `from_version` of `name` to the next version."""
+
+        def decorate(function: Upcaster) -> Upcaster:
+            if (name, from_version) in self._upcasters:
+                raise ValueError(f"fact {name!r} has an upcaster from version {from_version} already")
+            self._upcasters[name, from_version] = function
+            return function
+
+        return decorate
+
+    def names(self) -> dict[str, int]:
+        """Return every registered name with its current version."""
+        return {name: version for name, (version, _, _) in self._current.items()}
+
+    def encode(self, fact: object) -> EncodedFact:
+        """Return `fact` as it is stored.
+
+        Raises:
+            UnregisteredFact: its class was never registered.
+        """
+        name = self._names.get(type(fact))
+        if name is None:
+            raise UnregisteredFact(type(fact).__name__)
+        return EncodedFact(name=name, version=self._current[name][0], payload=self._encoder.encode(fact))
+
+    def decode(self, encoded: EncodedFact) -> Any:
+        """Return the fact at its current version, upcast as far as needed. Fields it does not know are ignored.
+
+        Raises:
+            UnknownFact: no such name, or a version from the future.
+            CorruptPayload: the bytes are not a payload of that fact.
+        """
+        current = self._current.get(encoded.name)
+        if current is None or encoded.version > current[0]:
+            raise UnknownFact(encoded.name, encoded.version)
+        version, decoder, fact_type = current
+        try:
+            if encoded.version == version:
+                return decoder.decode(encoded.payload)
+            payload = msgspec.json.decode(encoded.payload, type=dict[str, Any])
+            return msgspec.convert(self._upcast(encoded, payload, to_version=version), fact_type)
+        except msgspec.MsgspecError as error:
+            raise CorruptPayload(encoded.name, encoded.version, str(error)) from error
+
+    def _upcast(self, encoded: EncodedFact, payload: dict[str, Any], *, to_version: int) -> dict[str, Any]:
+        for version in range(encoded.version, to_version):
+            step = self._upcasters.get((encoded.name, version))
+            if step is None:
+                raise UnknownFact(encoded.name, encoded.version)
+            payload = step(payload)
+        return payload

@@ -1,0 +1,144 @@
+"""The port of the event store: streams of facts under one gapless order, and what every implementation promises.
+
+Promises, each held by the contract suite `tests/contract/test_event_store.py`:
+
+1. Position order is commit order: a reader that saw position n has seen everything below n, for ever.
+2. Positions and versions have no gaps; a rolled-back append leaves none.
+3. `expected_version` is mandatory, and a stale one appends nothing.
+4. A command id answers a replay with its first answer, and refuses another body.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from events.registry import EncodedFact, FactRegistry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """A fact in the log, still as bytes, with its place and its provenance.
+
+    Attributes:
+        position: its place in the whole log, 1, 2, 3 … without gaps, in commit order.
+        version: its place in its stream, likewise.
+        actor: who caused it.
+        recorded_at: when, by the writer's clock (aware, UTC). Clocks jump; positions do not.
+        command_id: the command that caused it, empty when none was given.
+    """
+
+    position: int
+    stream: str
+    version: int
+    encoded: EncodedFact
+    actor: str
+    recorded_at: datetime
+    command_id: str = ""
+
+    @property
+    def event_id(self) -> str:
+        """Unique for ever: a stream never holds two facts at one version."""
+        return f"{self.stream}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedFact:
+    """A decoded fact with its place and its provenance: what projections and consumers are given."""
+
+    position: int
+    stream: str
+    version: int
+    fact: Any
+    actor: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Who appends, and when (aware, UTC)."""
+
+    actor: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command's identity: its id, a fingerprint of its body, and the answer to give to a replay."""
+
+    command_id: str
+    fingerprint: str
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """Where an append ended: the stream's version and the log's position after it.
+
+    `replayed` says that the command was answered before and nothing was appended now.
+    """
+
+    stream: str
+    version: int
+    position: int
+    answer: str = ""
+    replayed: bool = False
+
+
+class EventStore(Protocol):
+    """Streams of facts under one gapless order. See the promises at the top of this module."""
+
+    def append(
+        self,
+        stream: str,
+        facts: Sequence[object],
+        *,
+        expected_version: int,
+        provenance: Provenance,
+        command: Command | None = None,
+    ) -> Appended:
+        """Append `facts` in one transaction, or nothing. No facts and a command: only its answer is recorded.
+
+        Raises:
+            VersionConflict: the stream is not at `expected_version` (0 = the stream does not exist yet).
+            CommandIdReused: the command's id is known with another fingerprint.
+            UnregisteredFact: a fact has no name.
+        """
+        ...
+
+    def answered(self, command_id: str, fingerprint: str) -> Appended | None:
+        """Return the first answer to the command, None if it is new.
+
+        Raises:
+            CommandIdReused: the id is known with another fingerprint.
+        """
+        ...
+
+    def read_stream(self, stream: str, *, after_version: int = 0) -> Sequence[StoredEvent]:
+        """Return the stream's events in order, those after `after_version`; empty if there is no such stream."""
+        ...
+
+    def read(self, *, after: int, limit: int) -> Sequence[StoredEvent]:
+        """Return at most `limit` events with a position above `after`, in order, contiguous."""
+        ...
+
+    def head(self) -> int:
+        """Return the last committed position, 0 for an empty log."""
+        ...
+
+
+def recorded(event: StoredEvent, registry: FactRegistry) -> RecordedFact:
+    """Decode `event`.
+
+    Raises:
+        UnknownFact: see `FactRegistry.decode`.
+        CorruptPayload: see `FactRegistry.decode`.
+    """
+    return RecordedFact(
+        position=event.position,
+        stream=event.stream,
+        version=event.version,
+        fact=registry.decode(event.encoded),
+        actor=event.actor,
+        recorded_at=event.recorded_at,
+    )

@@ -1,0 +1,1 @@
+"""Read models that facts rebuild; one module per model."""

@@ -1,0 +1,127 @@
+"""The ports to Kafka. `streams.memory` and `streams.kafka_*` implement them under one contract suite."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from streams.messages import Message, OutgoingMessage, Topic, TopicPartition
+
+AssignedListener: TypeAlias = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
+"""Told which partitions were assigned; answers the offset to start each of them from.
+
+A partition it does not mention starts at its beginning, never at a silent reset.
+"""
+
+PartitionsListener: TypeAlias = Callable[[Sequence[TopicPartition]], None]
+
+
+class StreamError(Exception):
+    """The root of this room's errors; confluent_kafka's own are translated where they enter."""
+
+
+class DeliveryFailed(StreamError):
+    """At least one message of a `send` was not acknowledged. Some of them may have arrived all the same."""
+
+
+class OffsetOutOfRange(StreamError):
+    """The offset to read from is not in the log any more (or not yet): data may be lost, a person must decide."""
+
+
+class Producer(Protocol):
+    """Sends batches and waits for every acknowledgement. For the app's own topics; hits are the SDK's business."""
+
+    def send(self, messages: Sequence[OutgoingMessage]) -> None:
+        """Send `messages` in order and return once all of them are acknowledged. Blocks while the broker is away.
+
+        Raises:
+            DeliveryFailed: an acknowledgement said no. Make a new producer and start again from the checkpoint.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        ...
+
+
+class Source(Protocol):
+    """Reads the partitions it is given, as a member of a consumer group. One thread only."""
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        *,
+        assigned: AssignedListener,
+        revoked: PartitionsListener,
+        lost: PartitionsListener,
+    ) -> None:
+        """Join the group. The listeners are called from within `poll`, on its thread.
+
+        `revoked`: the partitions are still ours until the listener returns: finish what is in hand, or drop it.
+        `lost`: they belong to somebody else already: drop what is in hand.
+        """
+        ...
+
+    def poll(self, *, max_messages: int, timeout_seconds: float) -> list[Message]:
+        """Return what is there, after at most `timeout_seconds`; in order within a partition.
+
+        Raises:
+            OffsetOutOfRange: see there.
+            StreamError: anything else that retrying does not cure. A broker that is away is not an error: it waits.
+        """
+        ...
+
+    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        """Stop fetching from `partitions`; `poll` keeps the membership alive."""
+        ...
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        """Fetch from `partitions` again."""
+        ...
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Tell Kafka the next offsets to read. It serves to show lag; exactness lives in the sink's own database."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group. Idempotent."""
+        ...
+
+
+class LogReader(Protocol):
+    """Reads a whole topic, all partitions from their beginning, outside of any group: for compacted state."""
+
+    def end_offsets(self) -> Mapping[TopicPartition, int]:
+        """Return the offset after the last message of each partition, as it is now."""
+        ...
+
+    def poll(self, *, max_messages: int, timeout_seconds: float) -> list[Message]:
+        """As `Source.poll`."""
+        ...
+
+    def position(self) -> Mapping[TopicPartition, int]:
+        """Return the next offset to be read of each partition: compaction and markers included, so that it reaches
+        `end_offsets` even where no message stands at the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        ...
+
+
+class Broker(Protocol):
+    """A Kafka cluster, as far as the application needs one. `entrypoints` chooses which."""
+
+    def ensure_topics(self, topics: Sequence[Topic]) -> None:
+        """Create the topics that are missing. An existing one is left as it is."""
+        ...
+
+    def producer(self) -> Producer:
+        """Return a new idempotent producer."""
+        ...
+
+    def source(self, group: str) -> Source:
+        """Return a new member of the consumer group `group`."""
+        ...
+
+    def log_reader(self, topic: str) -> LogReader:
+        """Return a reader of the whole of `topic`."""
+        ...

@@ -1,0 +1,1 @@
+"""The BI database: hits in, counts out."""
