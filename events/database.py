@@ -4,16 +4,22 @@ Two things about SQLite need care, and both live here. Its transactions must beg
 of them read the same counter and one fails late; and Python's driver must not begin or commit on its own.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, DateTime, Engine, TypeDecorator, create_engine, event
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from events.errors import DatabaseUnavailable, SchemaMissing
+
 _WRITES = "usersplit_writes"
+_WAIT_SECONDS = 30
+_SWITCHES_AT_ONCE = 100
+_UNDEFINED_TABLE = "42P01"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -42,11 +48,13 @@ class UtcDateTime(TypeDecorator[datetime]):
 def open_database(url: str) -> Engine:
     """Return an engine for `url` (`sqlite:///…` or `postgresql+psycopg://…`). Nothing is connected yet."""
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": 30, "isolation_level": None})
+        engine = create_engine(url, connect_args={"timeout": _WAIT_SECONDS, "isolation_level": None})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(url, pool_pre_ping=True)
+    # Said aloud, because a server may be set to another default: a writer that waited for the counter must then see
+    # what the one before it committed, which a snapshot taken earlier would hide.
+    return create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
 
 
 @contextmanager
@@ -56,11 +64,47 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Turn the database's own errors into those of `events.errors` that a caller can act on; let others pass.
+
+    Raises:
+        SchemaMissing: the tables are not there.
+        DatabaseUnavailable: it cannot be reached, or stayed locked for longer than a writer waits.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if "no such table" in str(error.orig) or getattr(error.orig, "sqlstate", None) == _UNDEFINED_TABLE:
+            raise SchemaMissing(str(error.orig)) from error
+        if isinstance(error, OperationalError) or error.connection_invalidated:
+            raise DatabaseUnavailable(str(error.orig)) from error
+        raise
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     del record
-    # WAL lets readers read while one writer writes; FULL makes a commit survive a power cut, not only a crash.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+    connection.execute(f"PRAGMA busy_timeout={_WAIT_SECONDS * 1000}").close()
+    _use_write_ahead_log(connection)
+    # FULL makes a commit survive a power cut, not only a crash.
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Let readers read while one writer writes. The mode is kept in the file, so only a new one is switched.
+
+    SQLite fails at once, without its busy timeout, where two connections switch a new file at the same moment; an
+    empty write transaction does wait for the other one.
+    """
+    for _ in range(_SWITCHES_AT_ONCE):
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "delete":
+            return
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError:
+            connection.execute("BEGIN IMMEDIATE").close()
+            connection.execute("COMMIT").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

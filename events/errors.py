@@ -1,16 +1,25 @@
 """What can go wrong between facts and bytes, and between a writer and the store."""
 
+from datetime import datetime
+
 
 class EventsError(Exception):
     """The root of this room's errors.
 
     EventsError
     ├── UnregisteredFact     a class that was never given a name and a version
+    ├── UnreadableFact       a fact with values its own type forbids: it could be stored, but never read again
+    ├── NaiveMoment          a time without a zone
     ├── UnknownFact          stored by a newer program, or by nobody we know
     ├── CorruptPayload       bytes that are no payload of the fact they claim to be
     ├── VersionConflict      somebody else wrote to the stream first
     ├── CommandIdReused      one command id, two different commands
-    └── PositionGap          a reader was handed positions with a hole
+    ├── PositionGap          a reader was handed positions with a hole
+    ├── CheckpointMoved      another follower of the same name did the work first
+    ├── MalformedEvent       bytes of the lifecycle topic that are no event
+    ├── CounterBehindLog     the event counter gives out positions that are taken
+    ├── SchemaMissing        a database that was never migrated
+    └── DatabaseUnavailable  a database that cannot be reached, or is locked for too long
     """
 
 
@@ -19,6 +28,20 @@ class UnregisteredFact(EventsError):
 
     def __init__(self, class_name: str) -> None:
         super().__init__(f"{class_name} is not a registered fact; decorate it with REGISTRY.register(name, version=…)")
+
+
+class UnreadableFact(EventsError):
+    """A fact's values are not of the types its class declares. Stored, it would be poison for ever."""
+
+    def __init__(self, class_name: str, detail: str) -> None:
+        super().__init__(f"this {class_name} could not be read again: {detail}; give it values of the declared types")
+
+
+class NaiveMoment(EventsError):
+    """A time without a zone is not a moment: the same digits are another hour elsewhere."""
+
+    def __init__(self, moment: datetime) -> None:
+        super().__init__(f"{moment.isoformat()} has no time zone; pass an aware datetime, best in UTC")
 
 
 class UnknownFact(EventsError):
@@ -64,3 +87,47 @@ class PositionGap(EventsError):
         super().__init__(f"expected position {expected}, found {found}: the log has a hole")
         self.expected = expected
         self.found = found
+
+
+class CheckpointMoved(EventsError):
+    """A follower's checkpoint is not where it left it: another one with its name is at work."""
+
+    def __init__(self, name: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"the checkpoint of {name} is at {actual}, not {expected}: another process moved it; "
+            "roll back and go on from there"
+        )
+        self.name = name
+        self.expected = expected
+        self.actual = actual
+
+
+class MalformedEvent(EventsError):
+    """Bytes that are no lifecycle event of ours: another producer writes to the topic, or they were damaged."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"these bytes are not a lifecycle event: {detail}; find out who wrote them to the topic")
+
+
+class CounterBehindLog(EventsError):
+    """The counter row was restored or edited apart from the log, and would give out positions a second time."""
+
+    def __init__(self, counter: int, newest: int) -> None:
+        super().__init__(
+            f"event_counter stands at {counter} but the log already holds position {newest}; stop all writers and "
+            "set event_counter.position to the highest position in events"
+        )
+
+
+class SchemaMissing(EventsError):
+    """The tables are not there."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"the database lacks a table ({detail}); run the migrations first")
+
+
+class DatabaseUnavailable(EventsError):
+    """The database did not answer. A write may have been committed or not: retry it with the same command id."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"the database does not answer ({detail}); retry later, with the same command id")

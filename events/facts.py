@@ -7,12 +7,16 @@ the filters in use at that time), so that projections never look anything up.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
 
 from events.registry import FactRegistry
 
 FilterScope: TypeAlias = Literal["user", "environment"]
 FinishScope: TypeAlias = Literal["worldwide", "conditions"]
+Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+"""An aware datetime; the registry refuses to store one without a zone."""
 
 REGISTRY = FactRegistry()
 
@@ -125,8 +129,8 @@ class SettingsGroupProposed:
 
     key: str
     settings_group: int
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: Moment
+    ends_at: Moment
     conditions: str
     filters: tuple[FilterUsed, ...]
     variants: tuple[ProposedVariant, ...]
@@ -201,7 +205,7 @@ class CodeDeployed:
 
     key: str
     hit_id: str
-    occurred_at: datetime
+    occurred_at: Moment
     app: str = ""
     host: str = ""
 

@@ -1,6 +1,7 @@
 """The event store in memory: the shipped stand-in for tests and trials, under the same contract as the real ones."""
 
 from collections.abc import Sequence
+from datetime import UTC
 from threading import Lock
 
 from events.errors import CommandIdReused, VersionConflict
@@ -42,7 +43,7 @@ class MemoryEventStore:
                     version=version + offset,
                     encoded=fact,
                     actor=provenance.actor,
-                    recorded_at=provenance.recorded_at,
+                    recorded_at=provenance.recorded_at.astimezone(UTC),
                     command_id=command.command_id if command else "",
                 )
                 for offset, fact in enumerate(encoded, start=1)
@@ -67,12 +68,13 @@ class MemoryEventStore:
     def read_stream(self, stream: str, *, after_version: int = 0) -> Sequence[StoredEvent]:
         """See `EventStore.read_stream`."""
         with self._lock:
-            return self._streams.get(stream, [])[after_version:]
+            return self._streams.get(stream, [])[max(after_version, 0) :]
 
     def read(self, *, after: int, limit: int) -> Sequence[StoredEvent]:
         """See `EventStore.read`."""
         with self._lock:
-            return self._log[after : after + limit]
+            start = max(after, 0)
+            return self._log[start : start + limit]
 
     def head(self) -> int:
         """See `EventStore.head`."""

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from events.errors import CorruptPayload, UnknownFact, UnregisteredFact
+from events.errors import CorruptPayload, UnknownFact, UnreadableFact, UnregisteredFact
 
 FactType = TypeVar("FactType", bound=type)
 Upcaster: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -40,12 +40,14 @@ class FactRegistry:
         """Register the decorated dataclass as the current `version` of the fact `name`.
 
         Raises:
-            ValueError: the name is taken, or the version is not a positive number.
+            ValueError: the name or the class is taken, or the version is not a positive number.
         """
 
         def decorate(fact_type: FactType) -> FactType:
-            if name in self._current or version < 1:
-                raise ValueError(f"fact {name!r} version {version}: the name is taken or the version is below 1")
+            if name in self._current or fact_type in self._names or version < 1:
+                raise ValueError(
+                    f"fact {name!r} version {version}: the name or the class is taken, or the version is below 1"
+                )
             self._current[name] = (version, msgspec.json.Decoder(fact_type), fact_type)
             self._names[fact_type] = name
             return fact_type
@@ -68,15 +70,22 @@ class FactRegistry:
         return {name: version for name, (version, _, _) in self._current.items()}
 
     def encode(self, fact: object) -> EncodedFact:
-        """Return `fact` as it is stored.
+        """Return `fact` as it is stored. It is read back once: the log is for ever, and dataclasses check nothing.
 
         Raises:
             UnregisteredFact: its class was never registered.
+            UnreadableFact: it holds values that its class does not declare, and could not be read again.
         """
         name = self._names.get(type(fact))
         if name is None:
             raise UnregisteredFact(type(fact).__name__)
-        return EncodedFact(name=name, version=self._current[name][0], payload=self._encoder.encode(fact))
+        version, decoder, _ = self._current[name]
+        try:
+            payload = self._encoder.encode(fact)
+            decoder.decode(payload)
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+            raise UnreadableFact(name, str(error)) from error
+        return EncodedFact(name=name, version=version, payload=payload)
 
     def decode(self, encoded: EncodedFact) -> Any:
         """Return the fact at its current version, upcast as far as needed. Fields it does not know are ignored.
@@ -94,7 +103,8 @@ class FactRegistry:
                 return decoder.decode(encoded.payload)
             payload = msgspec.json.decode(encoded.payload, type=dict[str, Any])
             return msgspec.convert(self._upcast(encoded, payload, to_version=version), fact_type)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
+            # The last three come out of upcasters, which may trust that a payload holds what its version promised.
             raise CorruptPayload(encoded.name, encoded.version, str(error)) from error
 
     def _upcast(self, encoded: EncodedFact, payload: dict[str, Any], *, to_version: int) -> dict[str, Any]:

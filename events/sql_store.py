@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     Connection,
     Engine,
@@ -24,9 +25,10 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
-from events.database import UtcDateTime, write_transaction
-from events.errors import CommandIdReused, VersionConflict
+from events.database import UtcDateTime, named_errors, write_transaction
+from events.errors import CommandIdReused, CounterBehindLog, VersionConflict
 from events.registry import EncodedFact, FactRegistry
 from events.store import Appended, Command, Provenance, StoredEvent
 
@@ -52,6 +54,7 @@ event_counter_table = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="ck_event_counter_one_row"),
 )
 
 commands_table = Table(
@@ -85,31 +88,34 @@ class SqlEventStore:
     ) -> Appended:
         """See `EventStore.append`."""
         encoded = [self._registry.encode(fact) for fact in facts]
-        with write_transaction(self._engine) as connection:
-            # First of all: from here to the commit this writer is alone, so what it reads below cannot change.
-            position = _take_positions(connection, len(encoded))
-            if command and (first := _first_answer(connection, command.command_id, command.fingerprint)):
-                connection.rollback()
-                return first
-            version = _stream_version(connection, stream)
-            if version != expected_version:
-                raise VersionConflict(stream, expected_version, version)
-            if encoded:
-                rows = _event_rows(stream, encoded, position, version, provenance, command)
-                connection.execute(insert(events_table), rows)
-            answer = Appended(
-                stream=stream,
-                version=version + len(encoded),
-                position=position,
-                answer=command.answer if command else "",
-            )
-            if command:
-                connection.execute(insert(commands_table), _command_row(command, answer, provenance))
+        try:
+            with named_errors(), write_transaction(self._engine) as connection:
+                # First of all: from here to the commit this writer is alone, so what it reads below cannot change.
+                position = _take_positions(connection, len(encoded))
+                if command and (first := _first_answer(connection, command.command_id, command.fingerprint)):
+                    connection.rollback()  # gives the positions back
+                    return first
+                version = _stream_version(connection, stream)
+                if version != expected_version:
+                    raise VersionConflict(stream, expected_version, version)
+                answer = Appended(
+                    stream=stream,
+                    version=version + len(encoded),
+                    position=position,
+                    answer=command.answer if command else "",
+                )
+                if encoded:
+                    connection.execute(insert(events_table), _event_rows(encoded, answer, provenance, command))
+                if command:
+                    connection.execute(insert(commands_table), _command_row(command, answer, provenance))
+        except IntegrityError as error:
+            self._explain(error, stream, expected_version)
+            raise
         return answer
 
     def answered(self, command_id: str, fingerprint: str) -> Appended | None:
         """See `EventStore.answered`."""
-        with self._engine.connect() as connection:
+        with named_errors(), self._engine.connect() as connection:
             return _first_answer(connection, command_id, fingerprint)
 
     def read_stream(self, stream: str, *, after_version: int = 0) -> Sequence[StoredEvent]:
@@ -119,34 +125,42 @@ class SqlEventStore:
             .where(events_table.c.stream == stream, events_table.c.version > after_version)
             .order_by(events_table.c.version)
         )
-        with self._engine.connect() as connection:
+        with named_errors(), self._engine.connect() as connection:
             return [_stored(row) for row in connection.execute(query)]
 
     def read(self, *, after: int, limit: int) -> Sequence[StoredEvent]:
         """See `EventStore.read`."""
         query = (
-            select(events_table)
-            .where(events_table.c.position > after)
-            .order_by(events_table.c.position)
-            .limit(limit)
+            select(events_table).where(events_table.c.position > after).order_by(events_table.c.position).limit(limit)
         )
-        with self._engine.connect() as connection:
+        with named_errors(), self._engine.connect() as connection:
             return [_stored(row) for row in connection.execute(query)]
 
     def head(self) -> int:
         """See `EventStore.head`."""
-        with self._engine.connect() as connection:
-            return connection.execute(select(event_counter_table.c.position)).scalar_one()
+        with named_errors(), self._engine.connect() as connection:
+            return int(connection.execute(select(event_counter_table.c.position)).scalar_one())
+
+    def _explain(self, error: IntegrityError, stream: str, expected_version: int) -> None:
+        """Name what a broken UNIQUE means. The counter's lock rules it out, unless somebody writes around it."""
+        with named_errors(), self._engine.connect() as connection:
+            version = _stream_version(connection, stream)
+            counter = connection.execute(select(event_counter_table.c.position)).scalar_one()
+            newest = connection.execute(select(func.max(events_table.c.position))).scalar_one() or 0
+        if version != expected_version:
+            raise VersionConflict(stream, expected_version, version) from error
+        if newest > counter:
+            raise CounterBehindLog(counter, newest) from error
 
 
 def _take_positions(connection: Connection, count: int) -> int:
     taken = update(event_counter_table).values(position=event_counter_table.c.position + count)
-    return connection.execute(taken.returning(event_counter_table.c.position)).scalar_one()
+    return int(connection.execute(taken.returning(event_counter_table.c.position)).scalar_one())
 
 
 def _stream_version(connection: Connection, stream: str) -> int:
     newest = select(func.max(events_table.c.version)).where(events_table.c.stream == stream)
-    return connection.execute(newest).scalar_one() or 0
+    return int(connection.execute(newest).scalar_one() or 0)
 
 
 def _first_answer(connection: Connection, command_id: str, fingerprint: str) -> Appended | None:
@@ -158,20 +172,14 @@ def _first_answer(connection: Connection, command_id: str, fingerprint: str) -> 
     return Appended(stream=row.stream, version=row.version, position=row.position, answer=row.answer, replayed=True)
 
 
-def _event_rows(  # noqa: PLR0913, PLR0917 - the six parts an event row is made of
-    stream: str,
-    encoded: Sequence[EncodedFact],
-    last_position: int,
-    version: int,
-    provenance: Provenance,
-    command: Command | None,
+def _event_rows(
+    encoded: Sequence[EncodedFact], last: Appended, provenance: Provenance, command: Command | None
 ) -> list[dict[str, Any]]:
-    first_position = last_position - len(encoded)
     return [
         {
-            "position": first_position + offset,
-            "stream": stream,
-            "version": version + offset,
+            "position": last.position - behind,
+            "stream": last.stream,
+            "version": last.version - behind,
             "name": fact.name,
             "fact_version": fact.version,
             "payload": fact.payload.decode(),
@@ -179,7 +187,7 @@ def _event_rows(  # noqa: PLR0913, PLR0917 - the six parts an event row is made 
             "recorded_at": provenance.recorded_at,
             "command_id": command.command_id if command else "",
         }
-        for offset, fact in enumerate(encoded, start=1)
+        for behind, fact in zip(range(len(encoded) - 1, -1, -1), encoded, strict=True)
     ]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from events.errors import NaiveMoment
 from events.registry import EncodedFact, FactRegistry
 
 
@@ -56,19 +57,35 @@ class RecordedFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Who appends, and when (aware, UTC)."""
+    """Who appends, and when (aware; kept as UTC, to the microsecond).
+
+    Raises:
+        NaiveMoment: `recorded_at` has no time zone.
+    """
 
     actor: str
     recorded_at: datetime
 
+    def __post_init__(self) -> None:
+        if self.recorded_at.tzinfo is None:
+            raise NaiveMoment(self.recorded_at)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command's identity: its id, a fingerprint of its body, and the answer to give to a replay."""
+    """A command's identity: its id, a fingerprint of its body, and the answer to give to a replay.
+
+    Raises:
+        ValueError: the id is empty. Without an id there is no command to remember: pass None instead of a Command.
+    """
 
     command_id: str
     fingerprint: str
     answer: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.command_id:
+            raise ValueError("a command needs an id; pass no Command at all where none was given")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +120,8 @@ class EventStore(Protocol):
             VersionConflict: the stream is not at `expected_version` (0 = the stream does not exist yet).
             CommandIdReused: the command's id is known with another fingerprint.
             UnregisteredFact: a fact has no name.
+            UnreadableFact: a fact holds values that its type forbids.
+            DatabaseUnavailable: it is not known whether anything was appended; retry with the same command id.
         """
         ...
 

@@ -1,3 +1,9 @@
 """Fixtures for every suite live in tests/support, one module a part of the world."""
 
+from hypothesis import settings
+
+# How long one example takes says more about the machine than about the code.
+settings.register_profile("usersplit", deadline=None)
+settings.load_profile("usersplit")
+
 pytest_plugins = ["tests.support.postgres", "tests.support.database", "tests.support.kafka"]

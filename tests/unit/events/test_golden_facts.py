@@ -1,0 +1,135 @@
+"""The bytes of every released version of every fact, kept for ever: what was once stored must stay readable.
+
+A file under golden/ is never changed after a release. A new version of a fact adds a file, and the expectation of the
+older ones becomes what their upcasters make of them. To write the file of a new fact, put its example below and copy
+the bytes that the failing test shows.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.facts import (
+    REGISTRY,
+    CodeDeployed,
+    DraftDiscarded,
+    FilterUsed,
+    ManagersChanged,
+    Overlap,
+    PreparedVariant,
+    PropertiesEdited,
+    PropertyChange,
+    ProposedVariant,
+    SettingsGroupPreparationFailed,
+    SettingsGroupPreparationRetried,
+    SettingsGroupPrepared,
+    SettingsGroupProposed,
+    SplitTestCreated,
+    SplitTestFinished,
+    SplitTestPaused,
+    SplitTestPublished,
+    SplitTestRejected,
+    SplitTestResumed,
+    SplitTestStarted,
+    SplitTestUnpublished,
+)
+from events.registry import EncodedFact
+
+GOLDEN = Path(__file__).parent / "golden"
+
+EXPECTED: dict[tuple[str, int], Any] = {
+    ("SplitTestCreated", 1): SplitTestCreated(
+        key="green_button",
+        name="Зелёная кнопка",
+        author="anna",
+        managers=("anna", "boris"),
+        description='Is "green" better?\nWe will see.',
+        type="mobile",
+        issue_key="WEB-17",
+        chat_room="#green",
+    ),
+    ("PropertiesEdited", 1): PropertiesEdited(
+        key="green_button", changes=(PropertyChange(name="name", before="Зелёная кнопка", after="Green button"),)
+    ),
+    ("ManagersChanged", 1): ManagersChanged(
+        key="green_button", added=("clara",), removed=("boris",), managers=("anna", "clara")
+    ),
+    ("SettingsGroupProposed", 1): SettingsGroupProposed(
+        key="green_button",
+        settings_group=2,
+        starts_at=datetime(2026, 5, 1, tzinfo=UTC),
+        ends_at=datetime(2026, 6, 1, 12, 30, 15, 250000, tzinfo=UTC),
+        conditions='[{"filter": "country_id", "operator": "in", "value": ["50"]}]',
+        filters=(FilterUsed(name="country_id", type="integer", scope="user"),),
+        variants=(
+            ProposedVariant(name="control", groups=120, is_control=True),
+            ProposedVariant(name="red", groups=120),
+        ),
+        split_equally=True,
+    ),
+    ("SettingsGroupPrepared", 1): SettingsGroupPrepared(
+        key="green_button",
+        settings_group=2,
+        seed=18446744073709551615,
+        as_of_position=41,
+        variants=(
+            PreparedVariant(name="control", split_groups=(1, 7, 12)),
+            PreparedVariant(name="red", split_groups=(2, 3, 2400), users=1234567),
+        ),
+        overlaps=(
+            Overlap(key="big_photo", settings_group=1, shared_groups=3),
+            Overlap(key="small_photo", settings_group=4, shared_groups=1, shared_users=17, same_type=True),
+        ),
+    ),
+    ("SettingsGroupPreparationFailed", 1): SettingsGroupPreparationFailed(
+        key="green_button", settings_group=2, reason="the users table has no column for country_id"
+    ),
+    ("SettingsGroupPreparationRetried", 1): SettingsGroupPreparationRetried(key="green_button", settings_group=2),
+    ("SplitTestPublished", 1): SplitTestPublished(key="green_button"),
+    ("SplitTestUnpublished", 1): SplitTestUnpublished(key="green_button"),
+    ("DraftDiscarded", 1): DraftDiscarded(key="green_button"),
+    ("CodeDeployed", 1): CodeDeployed(
+        key="green_button",
+        hit_id="0196a3c0-7b1e-7a4e-8f1b-2a6d5c3e9f10",
+        occurred_at=datetime(2026, 5, 3, 14, 5, 6, 789012, tzinfo=UTC),
+        app="store",
+        host="web-3",
+    ),
+    ("SplitTestStarted", 1): SplitTestStarted(key="green_button"),
+    ("SplitTestPaused", 1): SplitTestPaused(key="green_button"),
+    ("SplitTestResumed", 1): SplitTestResumed(key="green_button"),
+    ("SplitTestFinished", 1): SplitTestFinished(key="green_button", resulting_variant="red", scope="conditions"),
+    ("SplitTestRejected", 1): SplitTestRejected(key="green_button"),
+}
+
+ALL = pytest.mark.parametrize(("name", "version"), EXPECTED, ids=str)
+
+
+def golden(name: str, version: int) -> bytes:
+    return (GOLDEN / f"{name}.v{version}.json").read_bytes().removesuffix(b"\n")
+
+
+def test_every_version_ever_registered_has_golden_bytes() -> None:
+    released = {(name, version) for name, current in REGISTRY.names().items() for version in range(1, current + 1)}
+
+    assert {(file.name.split(".v")[0], int(file.stem.split(".v")[1])) for file in GOLDEN.glob("*.v*.json")} == released
+    assert set(EXPECTED) == released
+
+
+@ALL
+def test_golden_bytes_decode_to_the_fact_they_always_meant(name: str, version: int) -> None:
+    encoded = EncodedFact(name=name, version=version, payload=golden(name, version))
+
+    assert REGISTRY.decode(encoded) == EXPECTED[name, version]
+
+
+@ALL
+def test_the_current_version_is_still_written_in_the_same_bytes(name: str, version: int) -> None:
+    if version < REGISTRY.names()[name]:
+        return  # older versions are read, and written no more
+
+    assert REGISTRY.encode(EXPECTED[name, version]) == EncodedFact(
+        name=name, version=version, payload=golden(name, version)
+    )
