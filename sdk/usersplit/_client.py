@@ -1,0 +1,116 @@
+"""One call that wires the parts of the SDK together, as a service wants them."""
+
+import os
+import socket
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from usersplit._checker import Checker
+from usersplit._decision import Answer
+from usersplit._directory_configs import DirectoryConfigs
+from usersplit._hit_accounting import HitStats
+from usersplit._hit_logger import HitLogger
+from usersplit._kafka_transport import HITS_TOPIC, KafkaHitTransport
+from usersplit._memory_configs import Configs
+from usersplit._units import Environment, Unit
+
+
+class UserSplit:
+    """A checker with its configs and its hits, which it owns and closes. `connect` makes one.
+
+    Attributes:
+        configs: where the tests are described.
+        hits: where the hits go.
+        checker: answers the checks; the methods here are its own.
+    """
+
+    def __init__(self, *, configs: Configs, hits: HitLogger) -> None:
+        self.configs = configs
+        self.hits = hits
+        self.checker = Checker(configs, hits)
+
+    def get_active_variant(
+        self,
+        key: str,
+        user: Unit,
+        environment: Environment | None = None,
+        log_hit: bool = True,  # noqa: FBT001, FBT002 - see Checker
+    ) -> str | None:
+        """See `Checker.get_active_variant`."""
+        return self.checker.get_active_variant(key, user, environment, log_hit)
+
+    def active_variants(self, user: Unit, environment: Environment | None = None) -> dict[str, str]:
+        """See `Checker.active_variants`."""
+        return self.checker.active_variants(user, environment)
+
+    def explain(self, key: str, user: Unit, environment: Environment | None = None) -> Answer:
+        """See `Checker.explain`."""
+        return self.checker.explain(key, user, environment)
+
+    def log_hit(self, key: str, variant: str | None, user: Unit, environment: Environment | None = None) -> bool:
+        """See `Checker.log_hit`."""
+        return self.checker.log_hit(key, variant, user, environment)
+
+    def stats(self) -> HitStats:
+        """See `HitLogger.stats`."""
+        return self.hits.stats()
+
+    def flush(self, timeout_seconds: float = 5.0) -> bool:
+        """See `HitLogger.flush`."""
+        return self.hits.flush(timeout_seconds)
+
+    def close(self, timeout_seconds: float = 5.0) -> None:
+        """Deliver what can be delivered in time, and stop. Idempotent. Checks still answer; their hits are dropped."""
+        self.hits.close(timeout_seconds)
+        self.configs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def connect(  # noqa: PLR0913 - the settings of a service, all by name
+    *,
+    configs: str | os.PathLike[str] | Configs,
+    bootstrap_servers: str,
+    app: str,
+    environment_name: str,
+    host: str | None = None,
+    topic: str = HITS_TOPIC,
+    capacity: int = 100_000,
+    reload_seconds: float = 1.0,
+    kafka: Mapping[str, Any] | None = None,
+) -> UserSplit:
+    """Return a client that reads configs from a directory and sends hits to Kafka. Close it at the end.
+
+    Neither a missing directory nor a broker that is away is an error here: tests are unknown, hits wait.
+
+    Args:
+        configs: the directory that the agent keeps on this server, or any other `Configs`.
+        bootstrap_servers: "host:port,host:port" of Kafka.
+        app: the name of this service, for the hits.
+        environment_name: where this service runs: "production", "devel" … It has no default: hits from production
+            tell managers that the code of a test is deployed, so it must not be said by accident.
+        host: this server's name; None asks the operating system.
+        topic: where hits go.
+        capacity: how many hits wait at most.
+        reload_seconds: how often changed configs are looked for.
+        kafka: further settings of librdkafka, by its own names ("security.protocol").
+    """
+    return UserSplit(
+        configs=DirectoryConfigs(configs, reload_seconds=reload_seconds)
+        if isinstance(configs, (str, os.PathLike))
+        else configs,
+        hits=HitLogger(
+            KafkaHitTransport(bootstrap_servers, topic=topic, **(kafka or {})),
+            app=app,
+            environment_name=environment_name,
+            host=socket.gethostname() if host is None else host,
+            capacity=capacity,
+        ),
+    )

@@ -1,0 +1,101 @@
+"""The public list of the SDK: a name that is added or removed here is a change for every service."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import usersplit
+import usersplit.conditions
+import usersplit.hits
+
+SDK = Path(__file__).parents[3] / "sdk"
+
+PUBLIC = [
+    "Answer",
+    "Checker",
+    "ConfigFromTheFuture",
+    "ConfigProblem",
+    "Configs",
+    "DirectoryConfigs",
+    "DropReason",
+    "Environment",
+    "Guest",
+    "HITS_TOPIC",
+    "HitLogger",
+    "HitStats",
+    "HitTransport",
+    "InexactPercent",
+    "InvalidSplitGroup",
+    "KafkaHitTransport",
+    "MalformedConfig",
+    "MemoryConfigs",
+    "MemoryHitTransport",
+    "MiskeyedConfig",
+    "Reason",
+    "SPLIT_GROUPS",
+    "SplitTestConfig",
+    "Status",
+    "Unit",
+    "UnitType",
+    "UnreadableConfig",
+    "User",
+    "UserSplit",
+    "UserSplitError",
+    "__version__",
+    "check_split_group",
+    "connect",
+    "draw_split_group",
+    "is_split_group",
+    "percent_of_split_groups",
+    "split_group_from_cookie",
+    "split_group_to_cookie",
+    "split_groups_of_percent",
+]
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(usersplit.__all__) == sorted(PUBLIC)
+    public_by_spelling = {name for name in vars(usersplit) if not name.startswith("_")}
+    modules = {"conditions", "hits"}
+    assert public_by_spelling - modules == set(PUBLIC) - {"__version__"}
+
+
+def test_every_public_name_exists_and_has_one_import_path() -> None:
+    everywhere = [*usersplit.__all__, *usersplit.conditions.__all__, *usersplit.hits.__all__]
+    assert len(everywhere) == len(set(everywhere))
+    assert all(hasattr(usersplit, name) for name in usersplit.__all__)
+
+
+def test_modules_are_private_but_for_conditions_and_hits() -> None:
+    modules = {path.stem for path in (SDK / "usersplit").glob("*.py")} - {"__init__"}
+    assert {module for module in modules if not module.startswith("_")} == {"hits"}
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if inspect.isclass(getattr(usersplit, name))])
+def test_every_public_class_and_method_is_documented(name: str) -> None:
+    public_class = getattr(usersplit, name)
+    assert public_class.__doc__
+    for method_name, method in inspect.getmembers(public_class, inspect.isfunction):
+        if not method_name.startswith("_") and method.__qualname__.startswith(public_class.__name__ + "."):
+            assert method.__doc__, f"{name}.{method_name}"
+
+
+def test_every_error_of_the_sdk_has_one_root() -> None:
+    errors: list[type[Exception]] = [usersplit.hits.MalformedHit, usersplit.hits.UnencodableHit]
+    errors += [
+        each for name in PUBLIC if inspect.isclass(each := getattr(usersplit, name)) and issubclass(each, Exception)
+    ]
+    assert len(errors) > 5
+    assert all(issubclass(error, usersplit.UserSplitError) for error in errors)
+
+
+def test_importing_the_sdk_does_nothing_to_the_process() -> None:
+    script = (
+        "import sys, threading, usersplit, usersplit._hit_logger, usersplit._forks;"
+        "assert threading.active_count() == 1;"
+        "assert not usersplit._hit_logger._exit_hook_is_set and not usersplit._forks._hook_is_set"
+    )
+    subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": str(SDK)}, check=True, timeout=60)
