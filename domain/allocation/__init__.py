@@ -1,0 +1,1 @@
+"""Which split groups a test gets: the port, and its first form."""

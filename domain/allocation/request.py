@@ -1,0 +1,72 @@
+"""What an allocation is made from and what it answers, whichever way it is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from events.facts import Overlap, PreparedVariant, ProposedVariant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlappingTest:
+    """Another test whose dates overlap, and the split groups of its current settings group, by variant.
+
+    Attributes:
+        shared_users: users who meet the conditions of both tests, by split group; None where nobody counted them, and
+            then every split group of that test costs the same.
+        is_named: whether the overlap may be told. The groups of other people's Drafts count, but Drafts are invisible.
+    """
+
+    key: str
+    type: str
+    settings_group: int
+    variants: tuple[PreparedVariant, ...]
+    shared_users: Mapping[int, int] | None = None
+    is_named: bool = True
+
+    @property
+    def split_groups(self) -> frozenset[int]:
+        """All split groups that the test uses."""
+        return frozenset(number for variant in self.variants for number in variant.split_groups)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllocationRequest:
+    """What is to be allocated.
+
+    Attributes:
+        seed: of the draw, not negative. Everything else being equal, the same seed draws the same groups.
+        type: the test's type, to mark overlaps with tests of the same type.
+        variants: in the manager's order, together at most 2400 groups.
+        previous: the variants of the settings group in force, whose users should keep what they have.
+        overlapping: the tests to keep out of the way of.
+    """
+
+    seed: int
+    type: str
+    variants: tuple[ProposedVariant, ...]
+    previous: tuple[PreparedVariant, ...] = ()
+    overlapping: tuple[OverlappingTest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """The split groups of every variant, and what they share with other tests.
+
+    Attributes:
+        variants: as requested, each with exactly its count of groups, sorted; no group in two variants.
+        overlaps: the tests that may be named and share something, the largest share first.
+        kept_groups: how many groups stayed with the variant that had them before.
+    """
+
+    variants: tuple[PreparedVariant, ...]
+    overlaps: tuple[Overlap, ...]
+    kept_groups: int
+
+
+class Allocator(Protocol):
+    """The port: pure, the same request gives the same allocation. `allocate` in `free_first` is its first form."""
+
+    def __call__(self, request: AllocationRequest) -> Allocation:
+        """Return an allocation for `request`."""
+        ...
