@@ -1,0 +1,234 @@
+"""The settings group in force of every split test, and the one that waits to be prepared.
+
+A newer proposal takes the place of an older one that waits; a settings group that was prepared takes the place of the
+current one. A discarded Draft has no row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Row, Table, Text, select
+
+from events.database import UtcDateTime
+from events.facts import (
+    DraftDiscarded,
+    FilterUsed,
+    Overlap,
+    PropertiesEdited,
+    SettingsGroupPreparationFailed,
+    SettingsGroupPreparationRetried,
+    SettingsGroupPrepared,
+    SettingsGroupProposed,
+    SplitTestCreated,
+)
+from events.store import RecordedFact
+from projections.projection import Projection, Tables
+from projections.proposals import CurrentVariant, join_variants, proposal_of, read_proposal, write_json
+from projections.registry import live_tables
+from projections.rows import KeyedRows, StoredRow
+from projections.split_test_facts import STATUS_AFTER, Status, keys_of, new_type, of_split_tests
+
+_NAME = "current_settings"
+_OPEN_STATUSES = ("draft", "in_dev", "running", "paused")
+
+_template = Table(
+    _NAME,
+    MetaData(),
+    Column("key", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("settings_group", Integer, nullable=False),
+    Column("starts_at", UtcDateTime),
+    Column("ends_at", UtcDateTime),
+    Column("conditions", Text, nullable=False),
+    Column("filters", Text, nullable=False),
+    Column("variants", Text, nullable=False),
+    # As text, because a seed may have more bits than a database's integers.
+    Column("seed", Text, nullable=False),
+    Column("overlaps", Text, nullable=False),
+    Column("pending_group", Integer),
+    Column("pending_state", Text, nullable=False),
+    Column("pending_reason", Text, nullable=False),
+    Column("pending", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentSettings:
+    """The settings group in force of one split test, and what waits behind it.
+
+    Attributes:
+        settings_group: its number, 0 while none was prepared; then the dates are None, and the lists empty.
+        starts_at: first moment of the test, included.
+        ends_at: end of the test, excluded.
+        conditions: JSON text as the manager gave it; `[]` is everybody.
+        seed: of the draw of its split groups.
+        overlaps: with other tests, as counted when it was prepared.
+        pending_group: the newest proposal that is not prepared, None if there is none.
+        pending_state: "proposed" while it waits, "failed" when it could not be prepared, with `pending_reason`.
+        position: of the last fact that changed anything here.
+    """
+
+    key: str
+    type: str
+    status: Status
+    settings_group: int
+    starts_at: datetime | None
+    ends_at: datetime | None
+    conditions: str
+    filters: tuple[FilterUsed, ...]
+    variants: tuple[CurrentVariant, ...]
+    seed: int
+    overlaps: tuple[Overlap, ...]
+    pending_group: int | None
+    pending_state: Literal["", "proposed", "failed"]
+    pending_reason: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingSettings:
+    """A settings group that waits to be prepared."""
+
+    key: str
+    settings_group: int
+
+
+def get(connection: Connection, key: str) -> CurrentSettings | None:
+    """Return the settings of the split test `key`, None if there is no such test."""
+    table = live_tables(connection, PROJECTION)[_NAME]
+    row = connection.execute(select(table).where(table.c.key == key)).one_or_none()
+    return None if row is None else _settings(row)
+
+
+def overlapping_by_dates(
+    connection: Connection, *, key: str, starts_at: datetime, ends_at: datetime
+) -> list[CurrentSettings]:
+    """Return the tests other than `key` that are not over and whose dates meet [starts_at, ends_at), by key."""
+    table = live_tables(connection, PROJECTION)[_NAME]
+    query = select(table).where(
+        table.c.key != key,
+        table.c.settings_group > 0,
+        table.c.status.in_(_OPEN_STATUSES),
+        table.c.starts_at < ends_at,
+        table.c.ends_at > starts_at,
+    )
+    return sorted((_settings(row) for row in connection.execute(query)), key=lambda settings: settings.key)
+
+
+def pending(connection: Connection) -> list[PendingSettings]:
+    """Return the settings groups that wait to be prepared, the one that has waited longest first."""
+    table = live_tables(connection, PROJECTION)[_NAME]
+    query = (
+        select(table.c.key, table.c.pending_group)
+        .where(table.c.pending_state == "proposed", table.c.status.in_(_OPEN_STATUSES))
+        .order_by(table.c.position)
+    )
+    return [PendingSettings(key=row.key, settings_group=row.pending_group) for row in connection.execute(query)]
+
+
+def _apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]) -> None:
+    facts = of_split_tests(facts)
+    rows = KeyedRows(connection, tables[_NAME], keys_of(facts))
+    for recorded in facts:
+        fact = recorded.fact
+        if isinstance(fact, SplitTestCreated):
+            rows.put(_created(fact, recorded.position))
+        elif isinstance(fact, DraftDiscarded):
+            rows.remove(fact.key)
+        elif (row := rows.get(fact.key)) is not None and _change(row, fact):
+            row["position"] = recorded.position
+    rows.write()
+
+
+def _created(fact: SplitTestCreated, position: int) -> StoredRow:
+    return {
+        "key": fact.key,
+        "type": fact.type,
+        "status": "draft",
+        "settings_group": 0,
+        "starts_at": None,
+        "ends_at": None,
+        "conditions": "[]",
+        "filters": "[]",
+        "variants": "[]",
+        "seed": "0",
+        "overlaps": "[]",
+        **_NOTHING_PENDING,
+        "position": position,
+    }
+
+
+_NOTHING_PENDING = {"pending_group": None, "pending_state": "", "pending_reason": "", "pending": ""}
+
+
+def _change(row: StoredRow, fact: object) -> bool:
+    """Change the row as the fact says; False if it says nothing about it."""
+    match fact:
+        case SettingsGroupProposed():
+            row.update(
+                pending_group=fact.settings_group,
+                pending_state="proposed",
+                pending_reason="",
+                pending=write_json(proposal_of(fact)),
+            )
+        case SettingsGroupPrepared() if fact.settings_group == row["pending_group"]:
+            row.update(_current(row, fact))
+        case SettingsGroupPreparationFailed() if fact.settings_group == row["pending_group"]:
+            row.update(pending_state="failed", pending_reason=fact.reason)
+        case SettingsGroupPreparationRetried() if fact.settings_group == row["pending_group"]:
+            row.update(pending_state="proposed", pending_reason="")
+        case PropertiesEdited() if (edited := new_type(fact)) is not None:
+            row["type"] = edited
+        case _ if (status := STATUS_AFTER.get(type(fact))) is not None:
+            row["status"] = status
+        case _:
+            return False
+    return True
+
+
+def _current(row: StoredRow, fact: SettingsGroupPrepared) -> StoredRow:
+    proposal = read_proposal(row["pending"])
+    return {
+        "settings_group": fact.settings_group,
+        "starts_at": proposal.starts_at,
+        "ends_at": proposal.ends_at,
+        "conditions": proposal.conditions,
+        "filters": write_json(proposal.filters),
+        "variants": write_json(join_variants(proposal.variants, fact.variants)),
+        "seed": str(fact.seed),
+        "overlaps": write_json(fact.overlaps),
+        **_NOTHING_PENDING,
+    }
+
+
+_filters_decoder = msgspec.json.Decoder(tuple[FilterUsed, ...])
+_variants_decoder = msgspec.json.Decoder(tuple[CurrentVariant, ...])
+_overlaps_decoder = msgspec.json.Decoder(tuple[Overlap, ...])
+
+
+def _settings(row: Row[Any]) -> CurrentSettings:
+    return CurrentSettings(
+        key=row.key,
+        type=row.type,
+        status=row.status,
+        settings_group=row.settings_group,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        conditions=row.conditions,
+        filters=_filters_decoder.decode(row.filters),
+        variants=_variants_decoder.decode(row.variants),
+        seed=int(row.seed),
+        overlaps=_overlaps_decoder.decode(row.overlaps),
+        pending_group=row.pending_group,
+        pending_state=row.pending_state,
+        pending_reason=row.pending_reason,
+        position=row.position,
+    )
+
+
+PROJECTION = Projection(name=_NAME, version=1, templates=(_template,), apply=_apply)

@@ -1,0 +1,86 @@
+"""A proposed settings group, kept as text beside a model's rows until it is prepared.
+
+A shape of its own rather than the fact's: a fact may gain fields, and rows must not depend on which release wrote them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from events.facts import FilterUsed, PreparedVariant, ProposedVariant, SettingsGroupProposed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a manager asked for, see `SettingsGroupProposed`."""
+
+    settings_group: int
+    starts_at: datetime
+    ends_at: datetime
+    conditions: str
+    filters: tuple[FilterUsed, ...]
+    variants: tuple[ProposedVariant, ...]
+    split_equally: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentVariant:
+    """A variant of a prepared settings group.
+
+    Attributes:
+        groups: how many split groups were asked for; 24 are one percent.
+        split_groups: those it owns, sorted, each 1..2400.
+        users: the users estimated to carry them, None if nobody counted.
+    """
+
+    name: str
+    is_control: bool
+    groups: int
+    split_groups: tuple[int, ...]
+    users: int | None
+
+
+_proposal_decoder = msgspec.json.Decoder(Proposal)
+
+
+def proposal_of(fact: SettingsGroupProposed) -> Proposal:
+    """Return what the fact asks for."""
+    return Proposal(
+        settings_group=fact.settings_group,
+        starts_at=fact.starts_at,
+        ends_at=fact.ends_at,
+        conditions=fact.conditions,
+        filters=fact.filters,
+        variants=fact.variants,
+        split_equally=fact.split_equally,
+    )
+
+
+def write_json(value: object) -> str:
+    """Return `value` as compact JSON: the same value gives the same text, in every database."""
+    return msgspec.json.encode(value).decode()
+
+
+def read_proposal(text: str) -> Proposal:
+    """Return the proposal that `write_json` wrote."""
+    return _proposal_decoder.decode(text)
+
+
+def join_variants(proposed: Sequence[ProposedVariant], prepared: Sequence[PreparedVariant]) -> list[CurrentVariant]:
+    """Return the variants in the order the manager gave, with the split groups that were drawn for them."""
+    drawn = {variant.name: variant for variant in prepared}
+    joined = []
+    for variant in proposed:
+        owns = drawn.get(variant.name)
+        joined.append(
+            CurrentVariant(
+                name=variant.name,
+                is_control=variant.is_control,
+                groups=variant.groups,
+                split_groups=owns.split_groups if owns else (),
+                users=owns.users if owns else None,
+            )
+        )
+    return joined

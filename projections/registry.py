@@ -1,0 +1,210 @@
+"""Which generations of which projections exist, where each stands, and which one serves readers.
+
+At most one generation of a projection serves: the `live` one, or the `paused` one while it waits for an operator.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, cast
+from zlib import crc32
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
+
+from projections.errors import NoLiveGeneration, ProjectionOutdated
+from projections.projection import Projection, Tables
+
+State: TypeAlias = Literal["live", "building", "paused", "retired"]
+
+metadata = MetaData()
+
+projections_table = Table(
+    "projections",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+)
+
+_SERVING = ("live", "paused")
+_READERS_LOCK_CLASS = 0x75737274
+"""Any constant of ours: the first half of PostgreSQL's advisory lock keys, the second half being the projection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One set of a projection's tables: who made it, the last position in it, and what it is for."""
+
+    name: str
+    generation: int
+    version: int
+    position: int
+    state: State
+    reason: str = ""
+
+    @property
+    def serves(self) -> bool:
+        """Say whether readers are given this generation."""
+        return self.state in _SERVING
+
+    def at(self, position: int) -> "Generation":
+        """Return this generation as it is after being moved to `position`."""
+        return replace(self, position=position)
+
+
+def generations(connection: Connection, name: str | None = None) -> list[Generation]:
+    """Return all generations, or those of one projection, in the order of their names and numbers."""
+    query = select(projections_table).order_by(projections_table.c.name, projections_table.c.generation)
+    if name is not None:
+        query = query.where(projections_table.c.name == name)
+    return [_generation(row) for row in connection.execute(query)]
+
+
+def serving(connection: Connection, name: str) -> Generation | None:
+    """Return the generation that readers are given, None before the first one exists."""
+    query = select(projections_table).where(projections_table.c.name == name, projections_table.c.state.in_(_SERVING))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _generation(row)
+
+
+def live_tables(connection: Connection, projection: Projection) -> Tables:
+    """Return the tables that readers use now. They stay until the connection's transaction ends.
+
+    Raises:
+        NoLiveGeneration: the projector never ran.
+        ProjectionOutdated: the rows were made by another version of the code.
+    """
+    if connection.dialect.name == "postgresql":
+        # A rebuild drops the old tables only when no reader holds this lock: without it they could go between the two
+        # statements of a reader. SQLite needs none: a reader's first statement fixes what it sees, tables included.
+        connection.execute(select(func.pg_advisory_xact_lock_shared(_READERS_LOCK_CLASS, _lock_key(projection.name))))
+    found = serving(connection, projection.name)
+    if found is None:
+        raise NoLiveGeneration(projection.name)
+    if found.version != projection.version:
+        raise ProjectionOutdated(projection.name, stored=found.version, code=projection.version)
+    return projection.tables(found.generation)
+
+
+def lock(connection: Connection) -> None:
+    """Let nobody else create, switch or move a generation before this transaction ends.
+
+    SQLite's write transactions are alone from their first statement on.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE projections IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def create(connection: Connection, projection: Projection, *, number: int, state: State) -> Generation:
+    """Create the tables of a new generation and its row, at position 0. Call `lock` first."""
+    created = Generation(name=projection.name, generation=number, version=projection.version, position=0, state=state)
+    connection.execute(
+        insert(projections_table),
+        {
+            "name": created.name,
+            "generation": created.generation,
+            "version": created.version,
+            "position": created.position,
+            "state": created.state,
+        },
+    )
+    for table in projection.tables(number).values():
+        table.create(connection)
+    return created
+
+
+def move(connection: Connection, generation: Generation, *, to: int) -> bool:
+    """Move the position by compare-and-set; False if the generation is not as it was read.
+
+    Done before the rows are written: from here to the end of the transaction nobody else writes them.
+    """
+    moved = connection.execute(
+        update(projections_table)
+        .where(
+            *_is(generation),
+            projections_table.c.state == generation.state,
+            projections_table.c.version == generation.version,
+            projections_table.c.position == generation.position,
+        )
+        .values(position=to)
+    )
+    return moved.rowcount == 1
+
+
+def set_state(connection: Connection, generation: Generation, state: State, *, reason: str = "") -> None:
+    """Change what the generation is for."""
+    connection.execute(update(projections_table).where(*_is(generation)).values(state=state, reason=reason))
+
+
+def resume(connection: Connection, name: str) -> bool:
+    """Let a paused projection go on from where it stands; False if it is not paused.
+
+    For a cause that is gone, such as a fixed program. Rows that went wrong earlier need a rebuild.
+    """
+    resumed = connection.execute(
+        update(projections_table)
+        .where(projections_table.c.name == name, projections_table.c.state == "paused")
+        .values(state="live", reason="")
+    )
+    return resumed.rowcount == 1
+
+
+def wait_for_readers(connection: Connection, name: str, *, milliseconds: int) -> None:
+    """Wait until no transaction that called `live_tables` for this projection is open (PostgreSQL).
+
+    Raises:
+        sqlalchemy.exc.OperationalError: one is still open after the time given.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds:d}"))
+        connection.execute(select(func.pg_advisory_xact_lock(_READERS_LOCK_CLASS, _lock_key(name))))
+
+
+def drop(connection: Connection, projection: Projection, generation: Generation) -> None:
+    """Drop the generation's tables, also those that today's code no longer has, and forget its row."""
+    connection.execute(delete(projections_table).where(*_is(generation)))
+    quote = connection.dialect.identifier_preparer.quote
+    for name in inspect(connection).get_table_names():
+        if projection.owns(name, generation.generation):
+            connection.execute(text(f"DROP TABLE {quote(name)}"))
+
+
+def _is(generation: Generation) -> Sequence[ColumnElement[bool]]:
+    return (
+        projections_table.c.name == generation.name,
+        projections_table.c.generation == generation.generation,
+    )
+
+
+def _lock_key(name: str) -> int:
+    return crc32(name.encode()) - 2**31
+
+
+def _generation(row: Row[Any]) -> Generation:
+    return Generation(
+        name=row.name,
+        generation=row.generation,
+        version=row.version,
+        position=row.position,
+        state=cast("State", row.state),
+        reason=row.reason,
+    )
