@@ -1,6 +1,7 @@
 """The ports to Kafka. `streams.memory` and `streams.kafka_*` implement them under one contract suite."""
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import Event
 from typing import Protocol, TypeAlias
 
 from streams.messages import Message, OutgoingMessage, Topic, TopicPartition
@@ -15,7 +16,26 @@ PartitionsListener: TypeAlias = Callable[[Sequence[TopicPartition]], None]
 
 
 class StreamError(Exception):
-    """The root of this room's errors; confluent_kafka's own are translated where they enter."""
+    """The root of this room's errors; confluent_kafka's own are translated where they enter.
+
+    StreamError
+    ├── BrokerAway           nobody answered in time: try again later
+    ├── UnknownTopic         the topic does not exist (yet)
+    ├── DeliveryFailed       a message was not acknowledged
+    └── OffsetOutOfRange     the offset to read from is not in the log
+    """
+
+
+class BrokerAway(StreamError):
+    """No broker answered in the time given. It may be restarting: try again later."""
+
+
+class UnknownTopic(StreamError):
+    """The topic does not exist, or not yet: `Broker.ensure_topics` creates it."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"there is no topic {topic}; create the topics first")
+        self.topic = topic
 
 
 class DeliveryFailed(StreamError):
@@ -25,15 +45,29 @@ class DeliveryFailed(StreamError):
 class OffsetOutOfRange(StreamError):
     """The offset to read from is not in the log any more (or not yet): data may be lost, a person must decide."""
 
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        super().__init__(
+            f"{topic}, partition {partition}: there is no offset {offset} in the log (retention took it, or the topic "
+            "was made anew); decide where to go on, nothing is skipped silently"
+        )
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+
 
 class Producer(Protocol):
     """Sends batches and waits for every acknowledgement. For the app's own topics; hits are the SDK's business."""
 
-    def send(self, messages: Sequence[OutgoingMessage]) -> None:
+    def send(self, messages: Sequence[OutgoingMessage], *, give_up: Event | None = None) -> None:
         """Send `messages` in order and return once all of them are acknowledged. Blocks while the broker is away.
 
+        Args:
+            messages: what to send.
+            give_up: set by whoever wants the call to end although the broker is away.
+
         Raises:
-            DeliveryFailed: an acknowledgement said no. Make a new producer and start again from the checkpoint.
+            DeliveryFailed: an acknowledgement said no, or `give_up` was set first. Make a new producer and start again
+                from the checkpoint.
         """
         ...
 
@@ -57,6 +91,7 @@ class Source(Protocol):
 
         `revoked`: the partitions are still ours until the listener returns: finish what is in hand, or drop it.
         `lost`: they belong to somebody else already: drop what is in hand.
+        Only the partitions that move are named: those that stay are read on without a word.
         """
         ...
 
@@ -70,7 +105,7 @@ class Source(Protocol):
         ...
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        """Stop fetching from `partitions`; `poll` keeps the membership alive."""
+        """Stop fetching from `partitions`; `poll` keeps the membership alive. An assignment starts unpaused."""
         ...
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
@@ -82,7 +117,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave the group. Idempotent."""
+        """Call `revoked` for what is still assigned and leave the group. Idempotent."""
         ...
 
 
@@ -90,16 +125,24 @@ class LogReader(Protocol):
     """Reads a whole topic, all partitions from their beginning, outside of any group: for compacted state."""
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
-        """Return the offset after the last message of each partition, as it is now."""
+        """Return the offset after the last message of each partition, as it is now.
+
+        Raises:
+            BrokerAway: nobody answered.
+            UnknownTopic: the topic is not there (yet).
+        """
         ...
 
     def poll(self, *, max_messages: int, timeout_seconds: float) -> list[Message]:
-        """As `Source.poll`."""
+        """As `Source.poll`. A topic that does not exist yet is waited for."""
         ...
 
     def position(self) -> Mapping[TopicPartition, int]:
-        """Return the next offset to be read of each partition: compaction and markers included, so that it reaches
-        `end_offsets` even where no message stands at the end."""
+        """Return the next offset to be read of each partition.
+
+        It counts what compaction and markers took away, so that it reaches `end_offsets` even where no message stands
+        at the end.
+        """
         ...
 
     def close(self) -> None:
@@ -111,7 +154,11 @@ class Broker(Protocol):
     """A Kafka cluster, as far as the application needs one. `entrypoints` chooses which."""
 
     def ensure_topics(self, topics: Sequence[Topic]) -> None:
-        """Create the topics that are missing. An existing one is left as it is."""
+        """Create the topics that are missing. An existing one is left as it is.
+
+        Raises:
+            BrokerAway: nobody answered.
+        """
         ...
 
     def producer(self) -> Producer:

@@ -1,0 +1,152 @@
+"""One suite over every warehouse: memory, DuckDB, PostgreSQL."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+import pytest
+
+from warehouse.duckdb_hits import DuckDbHits
+from warehouse.errors import Fenced
+from warehouse.hits import HITS_SCHEMA, HitWarehouse, OffsetRange
+from warehouse.memory_hits import MemoryHits
+from warehouse.postgres_hits import PostgresHits
+
+MOMENT = datetime(2026, 5, 3, 12, 30, 15, 123456, tzinfo=UTC)
+TOPIC = "hits"
+
+
+@pytest.fixture(params=["memory", "duckdb", pytest.param("postgresql", marks=pytest.mark.real_postgres)])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HitWarehouse]:
+    made: HitWarehouse
+    if request.param == "memory":
+        made = MemoryHits()
+    elif request.param == "duckdb":
+        made = DuckDbHits(tmp_path / "bi.duckdb")
+    else:
+        made = PostgresHits(request.getfixturevalue("postgres_url"))
+    made.prepare()
+    yield made
+    made.close()
+
+
+def hit_id(number: int) -> str:
+    return str(UUID(int=(7 << 76) | (2 << 62) | number))
+
+
+def row(number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "hit_id": hit_id(number),
+        "occurred_at": MOMENT + timedelta(seconds=number),
+        "test_key": "green_button",
+        "settings_group": 3,
+        "variant": "red",
+        "unit_type": "user",
+        "unit_id": str(number),
+        "split_group": 1,
+        "environment": "production",
+        "platform": "",
+        "country": "",
+        "app": "",
+        "host": "",
+        "forced": False,
+        "sdk_version": "",
+        "attributes": "{}",
+    } | fields
+
+
+def table(*rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=HITS_SCHEMA)
+
+
+def part(first: int, following: int, partition: int = 0) -> OffsetRange:
+    return OffsetRange(topic=TOPIC, partition=partition, first=first, next=following)
+
+
+def test_a_new_warehouse_knows_no_offsets_and_no_hits(warehouse: HitWarehouse) -> None:
+    warehouse.ping()
+    assert dict(warehouse.offsets(TOPIC)) == {}
+    assert warehouse.hits_per_variant() == []
+
+
+def test_preparing_twice_keeps_what_is_there(warehouse: HitWarehouse) -> None:
+    warehouse.store(table(row(1)), [part(0, 1)])
+    warehouse.prepare()
+    assert dict(warehouse.offsets(TOPIC)) == {0: 1}
+
+
+def test_rows_and_offsets_of_several_partitions_are_stored_together(warehouse: HitWarehouse) -> None:
+    new = warehouse.store(table(row(1), row(2), row(3)), [part(0, 2), part(7, 8, partition=1)])
+    assert new == 3
+    assert dict(warehouse.offsets(TOPIC)) == {0: 2, 1: 8}
+    assert dict(warehouse.offsets("another topic")) == {}
+
+
+def test_counts_are_kept_per_test_settings_group_variant_and_environment(warehouse: HitWarehouse) -> None:
+    hits = table(
+        row(1),
+        row(2, unit_id="1"),
+        row(3, unit_id="1", unit_type="guest"),
+        row(4, variant="control"),
+        row(5, settings_group=4),
+        row(6, environment="devel"),
+        row(7, test_key="Zebra"),
+    )
+    warehouse.store(hits, [part(0, 7)])
+    found = warehouse.hits_per_variant("green_button")
+    counted = [(line.settings_group, line.variant, line.environment, line.hits, line.units) for line in found]
+    assert counted == [
+        (3, "control", "production", 1, 1),
+        (3, "red", "devel", 1, 1),
+        (3, "red", "production", 3, 2),
+        (4, "red", "production", 1, 1),
+    ]
+    assert (found[2].first_at, found[2].last_at) == (MOMENT + timedelta(seconds=1), MOMENT + timedelta(seconds=3))
+    assert [line.test_key for line in warehouse.hits_per_variant()] == ["Zebra", *["green_button"] * 4]
+    assert warehouse.hits_per_variant("unknown") == []
+
+
+def test_a_hit_id_is_stored_once_within_a_batch_and_across_batches(warehouse: HitWarehouse) -> None:
+    assert warehouse.store(table(row(2), row(1), row(2)), [part(0, 3)]) == 2
+    assert warehouse.store(table(row(1), row(3), row(2)), [part(3, 6)]) == 1
+    assert [line.hits for line in warehouse.hits_per_variant()] == [3]
+    assert dict(warehouse.offsets(TOPIC)) == {0: 6}
+
+
+def test_forgotten_offsets_start_again_and_count_no_hit_twice(warehouse: HitWarehouse) -> None:
+    warehouse.store(table(row(1), row(2)), [part(0, 2), part(0, 5, partition=1)])
+    warehouse.forget_offsets("another topic")
+    assert dict(warehouse.offsets(TOPIC)) == {0: 2, 1: 5}
+    warehouse.forget_offsets(TOPIC)
+    assert dict(warehouse.offsets(TOPIC)) == {}
+    assert warehouse.store(table(row(1), row(3)), [part(0, 2)]) == 1
+    assert [line.hits for line in warehouse.hits_per_variant()] == [3]
+
+
+def test_a_range_that_does_not_go_on_where_the_warehouse_stands_writes_nothing(warehouse: HitWarehouse) -> None:
+    warehouse.store(table(row(1)), [part(0, 1), part(0, 1, partition=1)])
+    for stale in (part(0, 2), part(5, 6)):
+        with pytest.raises(Fenced, match="stands at 1"):
+            warehouse.store(table(row(9)), [part(1, 2, partition=1), stale])
+    assert dict(warehouse.offsets(TOPIC)) == {0: 1, 1: 1}
+    assert [line.hits for line in warehouse.hits_per_variant()] == [1]
+    warehouse.store(table(row(2)), [part(1, 2)])
+
+
+def test_a_partition_that_was_never_seen_may_start_anywhere(warehouse: HitWarehouse) -> None:
+    warehouse.store(table(row(1)), [part(4711, 4712)])
+    assert dict(warehouse.offsets(TOPIC)) == {0: 4712}
+
+
+def test_offsets_move_without_hits(warehouse: HitWarehouse) -> None:
+    assert warehouse.store(table(), [part(0, 5)]) == 0
+    assert dict(warehouse.offsets(TOPIC)) == {0: 5}
+
+
+def test_texts_that_look_like_syntax_are_kept_as_they_are(warehouse: HitWarehouse) -> None:
+    odd = ['a,"b"\n', "\\N", "", "NULL", "ünï 🥥", "'; DROP TABLE hits; --", "\\.", " x\t"]
+    warehouse.store(table(*[row(number, variant=text) for number, text in enumerate(odd)]), [part(0, len(odd))])
+    assert sorted(line.variant for line in warehouse.hits_per_variant()) == sorted(odd)

@@ -1,0 +1,366 @@
+"""The BI sink on the broker and the warehouse in memory: every hit once, whatever happens around it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from threading import Event, Thread
+from uuid import UUID
+
+import pyarrow as pa
+import pytest
+
+from consumers.bi_sink import GROUP, BiSink
+from consumers.bi_sink_limits import BatchLimits, PoisonLimits, TooManyDeadLetters
+from consumers.dead_letters import DeadLetterWriter, UnknownDeadLetter, dead_letter, dead_letters, replay
+from streams.memory import MemoryBroker
+from streams.messages import OutgoingMessage
+from streams.ports import OffsetOutOfRange
+from streams.topics import DEAD_HITS, HITS, all_topics
+from usersplit.hits import Hit, encode_hit
+from warehouse.errors import Fenced
+from warehouse.hits import HITS_SCHEMA, OffsetRange
+from warehouse.memory_hits import MemoryHits
+
+NOW = datetime(2026, 5, 3, 12, 0, tzinfo=UTC)
+AT_ONCE = BatchLimits(freshness_seconds=0.0, first_retry_seconds=0.0, last_retry_seconds=0.0)
+PLAIN = Hit(occurred_at=1_777_811_415_123_456, test_key="green_button", settings_group=3, variant="red")
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    made = MemoryBroker()
+    made.ensure_topics(all_topics(hit_partitions=2))
+    return made
+
+
+@pytest.fixture
+def warehouse() -> MemoryHits:
+    return MemoryHits()
+
+
+@pytest.fixture
+def sink(broker: MemoryBroker, warehouse: MemoryHits) -> Iterator[BiSink]:
+    made = sink_of(broker, warehouse)
+    made.start()
+    yield made
+    made.close()
+
+
+def sink_of(
+    broker: MemoryBroker,
+    warehouse: MemoryHits,
+    *,
+    batches: BatchLimits = AT_ONCE,
+    poison: PoisonLimits | None = None,
+) -> BiSink:
+    return BiSink(
+        source=broker.source(GROUP),
+        warehouse=warehouse,
+        dead_letters=DeadLetterWriter(broker.producer, now=lambda: NOW),
+        batches=batches,
+        poison=poison,
+    )
+
+
+def value(number: int) -> bytes:
+    return encode_hit(replace(PLAIN, hit_id=str(UUID(int=(7 << 76) | (2 << 62) | number)), unit_id=str(number)))
+
+
+def produce(broker: MemoryBroker, *values: bytes | None, key: bytes | None = b"one partition") -> None:
+    broker.producer().send([OutgoingMessage(topic=HITS, key=key, value=value) for value in values])
+
+
+def drain(sink: BiSink, steps: int = 6) -> int:
+    return sum(sink.step() for _ in range(steps))
+
+
+def units(warehouse: MemoryHits) -> list[int]:
+    return sorted(int(row["unit_id"]) for row in warehouse.rows())
+
+
+def test_hits_of_all_partitions_reach_the_warehouse(broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink) -> None:
+    produce(broker, *[value(number) for number in range(20)], key=None)
+    assert drain(sink) == 20
+    assert units(warehouse) == list(range(20))
+    assert dict(warehouse.offsets(HITS)) == {0: 10, 1: 10}
+    assert broker.committed(GROUP) == {(HITS, 0): 10, (HITS, 1): 10}
+
+
+def test_a_hit_that_was_produced_twice_is_counted_once(
+    broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink
+) -> None:
+    produce(broker, value(1), value(2), value(1))
+    drain(sink)
+    produce(broker, value(2), value(3))
+    drain(sink)
+    assert units(warehouse) == [1, 2, 3]
+
+
+def test_a_restarted_sink_goes_on_from_the_warehouse_whatever_kafka_says(
+    broker: MemoryBroker, warehouse: MemoryHits
+) -> None:
+    produce(broker, value(1), value(2))
+    first = sink_of(broker, warehouse)
+    first.start()
+    drain(first)
+    first.close()
+    produce(broker, value(3))
+    second = sink_of(broker, warehouse)
+    second.start()
+    assert drain(second) == 1
+    second.close()
+
+
+def test_a_first_sink_starts_at_the_oldest_message_that_is_left(broker: MemoryBroker, warehouse: MemoryHits) -> None:
+    produce(broker, *[value(number) for number in range(10)])
+    partition = next(part for part in ((HITS, 0), (HITS, 1)) if broker.log_reader(HITS).end_offsets()[part] == 10)
+    broker.drop_before(partition, 4)
+    sink = sink_of(broker, warehouse)
+    sink.start()
+    drain(sink)
+    sink.close()
+    assert units(warehouse) == list(range(4, 10))
+    assert dict(warehouse.offsets(HITS)) == {partition[1]: 10}
+
+
+def test_stored_offsets_that_the_topic_lost_stop_the_sink(broker: MemoryBroker, warehouse: MemoryHits) -> None:
+    produce(broker, *[value(number) for number in range(10)])
+    ends = broker.log_reader(HITS).end_offsets()
+    (_, number) = partition = next(part for part, end in ends.items() if end == 10)
+    warehouse.store(
+        HITS_SCHEMA.empty_table(),
+        [OffsetRange(topic=HITS, partition=number, first=0, next=2)],
+    )
+    broker.drop_before(partition, 5)
+    sink = sink_of(broker, warehouse)
+    sink.start()
+    with pytest.raises(OffsetOutOfRange):
+        drain(sink)
+    sink.close()
+    assert units(warehouse) == []
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
+    broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink, place: int
+) -> None:
+    values = [value(number) for number in range(5)]
+    values[place] = b"poison"
+    produce(broker, *values)
+    drain(sink)
+    assert units(warehouse) == [number for number in range(5) if number != place]
+    (letter,) = dead_letters(broker)
+    assert (letter.topic, letter.offset, letter.value, letter.key) == (HITS, place, b"poison", b"one partition")
+    assert (letter.at, letter.letter_id) == (NOW.isoformat(), "0:0")
+    assert "starts with" in letter.reason
+    assert list(warehouse.offsets(HITS).values()) == [5]
+
+
+def test_a_batch_of_nothing_but_poison_within_the_limits_moves_on(
+    broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink
+) -> None:
+    produce(broker, b"a", None, b"c")
+    drain(sink)
+    assert [letter.value for letter in dead_letters(broker)] == [b"a", None, b"c"]
+    assert list(warehouse.offsets(HITS).values()) == [3]
+
+
+def test_a_run_of_poison_stops_the_sink_before_anything_moves(broker: MemoryBroker, warehouse: MemoryHits) -> None:
+    produce(broker, value(1), *[b"poison"] * 4)
+    sink = sink_of(broker, warehouse, poison=PoisonLimits(max_run=3))
+    sink.start()
+    with pytest.raises(TooManyDeadLetters, match="4 messages in a row"):
+        drain(sink)
+    sink.close()
+    assert (units(warehouse), list(dead_letters(broker)), dict(warehouse.offsets(HITS))) == ([], [], {})
+
+
+def test_a_run_is_counted_across_batches(broker: MemoryBroker, warehouse: MemoryHits) -> None:
+    sink = sink_of(broker, warehouse, poison=PoisonLimits(max_run=3))
+    sink.start()
+    for _ in range(3):
+        produce(broker, b"poison")
+        drain(sink, 1)
+    produce(broker, b"poison")
+    with pytest.raises(TooManyDeadLetters):
+        drain(sink)
+    sink.close()
+
+
+def test_too_much_poison_in_a_window_stops_the_sink(broker: MemoryBroker, warehouse: MemoryHits) -> None:
+    limits = PoisonLimits(max_run=3, window=10, max_in_window=4)
+    values = [value(number) if number % 2 else b"poison" for number in range(10)]
+    sink = sink_of(broker, warehouse, poison=limits)
+    sink.start()
+    produce(broker, *values[:8])
+    drain(sink)
+    produce(broker, *values[8:])
+    with pytest.raises(TooManyDeadLetters, match="5 of the last 10"):
+        drain(sink)
+    sink.close()
+
+
+def test_a_warehouse_that_is_down_is_waited_for(broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink) -> None:
+    produce(broker, value(1), b"poison")
+    drain(sink)
+    warehouse.down = True
+    produce(broker, value(2), b"poison")
+    assert drain(sink) == 0
+    produce(broker, value(3))
+    assert drain(sink) == 0
+    warehouse.down = False
+    assert drain(sink) == 2
+    assert units(warehouse) == [1, 2, 3]
+    assert len(list(dead_letters(broker))) == 2
+
+
+def test_a_sink_that_starts_before_its_warehouse_waits_for_the_offsets(
+    broker: MemoryBroker, warehouse: MemoryHits
+) -> None:
+    warehouse.down = True
+    produce(broker, value(1))
+    sink = sink_of(broker, warehouse, batches=replace(AT_ONCE, first_retry_seconds=0.01, last_retry_seconds=0.01))
+    stop = Event()
+    running = Thread(target=sink.run, args=[stop])
+    running.start()
+    running.join(0.1)
+    warehouse.down = False
+    while not warehouse.rows():
+        running.join(0.01)
+    stop.set()
+    running.join(5)
+    assert not running.is_alive()
+    assert units(warehouse) == [1]
+
+
+def test_a_sink_can_be_stopped_while_its_warehouse_is_down(broker: MemoryBroker, warehouse: MemoryHits) -> None:
+    warehouse.down = True
+    produce(broker, value(1))
+    sink = sink_of(broker, warehouse, batches=BatchLimits(first_retry_seconds=60.0))
+    stop = Event()
+    running = Thread(target=sink.run, args=[stop])
+    running.start()
+    running.join(0.05)
+    stop.set()
+    running.join(5)
+    assert not running.is_alive()
+
+
+def test_dead_letters_that_cannot_be_delivered_hold_the_offsets_back(warehouse: MemoryHits) -> None:
+    broker = MemoryBroker()
+    hits, dead = all_topics(hit_partitions=2)[:2]
+    broker.ensure_topics([hits])
+    produce(broker, b"poison", value(1))
+    sink = sink_of(broker, warehouse)
+    sink.start()
+    assert drain(sink) == 0
+    assert dict(warehouse.offsets(HITS)) == {}
+    broker.ensure_topics([dead])
+    assert drain(sink) == 1
+    assert len(list(dead_letters(broker))) == 1
+    sink.close()
+
+
+def test_partitions_that_are_handed_over_are_stored_first(broker: MemoryBroker, warehouse: MemoryHits) -> None:
+    patient = BatchLimits(freshness_seconds=3600.0)
+    first = sink_of(broker, warehouse, batches=patient)
+    first.start()
+    produce(broker, *[value(number) for number in range(10)], key=None)
+    first.step()
+    assert units(warehouse) == []
+    first.close()
+    assert units(warehouse) == list(range(10))
+
+
+def test_two_sinks_share_the_partitions_and_store_every_hit_once(broker: MemoryBroker, warehouse: MemoryHits) -> None:
+    first, second = sink_of(broker, warehouse), sink_of(broker, warehouse)
+    first.start()
+    produce(broker, *[value(number) for number in range(10)], key=None)
+    first.step()
+    second.start()
+    produce(broker, *[value(number) for number in range(10, 20)], key=None)
+    stored = [(first.step(), second.step()) for _ in range(6)]
+    assert sum(mine for mine, _ in stored) == sum(theirs for _, theirs in stored) == 5
+    assert units(warehouse) == list(range(20))
+    first.close()
+    second.close()
+
+
+class ExpelledWhileStoring(MemoryHits):
+    """Before its first store, another sink stores the same messages: what a sink that slept too long runs into."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__()
+        self._broker = broker
+        self._expelled = False
+
+    def store(self, hits: pa.Table, ranges: Sequence[OffsetRange]) -> int:
+        if not self._expelled:
+            self._expelled = True
+            other = BiSink(
+                source=self._broker.source("the same partitions"),
+                warehouse=self,
+                dead_letters=DeadLetterWriter(self._broker.producer, now=lambda: NOW),
+                batches=AT_ONCE,
+            )
+            other.start()
+            drain(other)
+            other.close()
+        return super().store(hits, ranges)
+
+
+def test_a_zombie_writes_nothing(broker: MemoryBroker) -> None:
+    warehouse = ExpelledWhileStoring(broker)
+    produce(broker, value(1), value(2))
+    zombie = sink_of(broker, warehouse)
+    zombie.start()
+    with pytest.raises(Fenced):
+        drain(zombie)
+    zombie.close()
+    assert units(warehouse) == [1, 2]
+    assert list(warehouse.offsets(HITS).values()) == [2]
+    again = sink_of(broker, warehouse)
+    again.start()
+    produce(broker, value(3))
+    assert drain(again) == 1
+    again.close()
+
+
+def test_lost_partitions_are_dropped_and_read_again(broker: MemoryBroker, warehouse: MemoryHits) -> None:
+    source = broker.source(GROUP)
+    sink = BiSink(
+        source=source,
+        warehouse=warehouse,
+        dead_letters=DeadLetterWriter(broker.producer, now=lambda: NOW),
+        batches=BatchLimits(freshness_seconds=0.05),
+    )
+    sink.start()
+    produce(broker, value(1))
+    sink.step()
+    source.expel()
+    drain(sink, 3)
+    assert units(warehouse) == [1]
+    sink.close()
+
+
+def test_letters_are_listed_shown_and_replayed(broker: MemoryBroker, sink: BiSink) -> None:
+    produce(broker, b"poison", value(1), b"venom")
+    drain(sink)
+    assert dead_letter(broker, "0:1").value == b"venom"
+    with pytest.raises(UnknownDeadLetter, match="there is no dead letter 0:7"):
+        dead_letter(broker, "0:7")
+    with pytest.raises(UnknownDeadLetter):
+        replay(broker, ["0:0", "0:7"])
+    assert replay(broker, ["0:1"]) == 1
+    drain(sink)
+    assert [letter.value for letter in dead_letters(broker)] == [b"poison", b"venom", b"venom"]
+    assert replay(broker) == 3
+
+
+def test_a_replayed_letter_that_is_valid_by_now_is_stored(
+    broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink
+) -> None:
+    broker.producer().send([OutgoingMessage(topic=DEAD_HITS, key=b"k", value=value(5))])
+    assert replay(broker) == 1
+    assert drain(sink) == 1
+    assert units(warehouse) == [5]
