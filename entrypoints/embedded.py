@@ -1,0 +1,135 @@
+"""UserSplit on embedded parts: SQLite, DuckDB and librdkafka's broker, all within this process, under one directory."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from consumers.agent import Agent
+from consumers.bi_sink import GROUP as BI_SINK_GROUP
+from consumers.bi_sink import BiSink
+from consumers.bi_sink_limits import BatchLimits
+from consumers.code_deployed import CHECKPOINTS as CODE_DEPLOYED_CHECKPOINTS
+from consumers.code_deployed import GROUP as CODE_DEPLOYED_GROUP
+from consumers.code_deployed import CodeDeployedWatcher
+from consumers.dead_letters import DeadLetterWriter
+from consumers.notifier import NotifierFollower
+from consumers.projector import follow
+from consumers.relay import CHECKPOINT as RELAY_CHECKPOINT
+from consumers.relay import Relay
+from entrypoints.backbone import Backbone, migrate, now
+from entrypoints.threads import Crew
+from events.checkpoints import forget
+from events.database import write_transaction
+from events.facts import REGISTRY
+from notifications.notifier import Notifier
+from streams.kafka_broker import KafkaBroker
+from streams.kafka_embedded import EmbeddedBroker
+from streams.topics import HITS, all_topics
+from warehouse.duckdb_hits import DuckDbHits
+
+
+class TookTooLong(Exception):
+    """Something that should have happened by now did not."""
+
+
+class EmbeddedUserSplit:
+    """The whole of UserSplit in one process: enter it to start all parts, leave it to stop them.
+
+    Args:
+        directory: where the databases and the config files are; made if it is missing, and kept.
+        notifier: who is told what there is to tell.
+    """
+
+    def __init__(self, directory: Path, *, notifier: Notifier) -> None:
+        self.directory = directory
+        self.config_directory = directory / "configs"
+        self.database_url = f"sqlite:///{directory / 'usersplit.db'}"
+        self.warehouse_path = directory / "warehouse.duckdb"
+        self._notifier = notifier
+        self._crew = Crew()
+
+    def __enter__(self) -> Self:
+        self.config_directory.mkdir(parents=True, exist_ok=True)
+        migrate(self.database_url)
+        self.backbone = Backbone(self.database_url)
+        self.embedded_broker = EmbeddedBroker()
+        self.broker = KafkaBroker(self.embedded_broker.bootstrap_servers, embedded=True)
+        self.broker.ensure_topics(all_topics(hit_partitions=4))
+        self.warehouse = DuckDbHits(self.warehouse_path)
+        self.warehouse.prepare()
+        self._forget_the_last_broker()
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._crew.stop()
+        self.warehouse.close()
+        self.backbone.close()
+        self.embedded_broker.close()
+
+    def check(self) -> None:
+        """Return if all parts are well.
+
+        Raises:
+            PartFailed: one of them ended.
+        """
+        self._crew.check()
+
+    def wait_for(self, what: str, condition: Callable[[], bool], *, timeout_seconds: float = 30.0) -> None:
+        """Return once `condition()` holds.
+
+        Raises:
+            TookTooLong: it did not within the timeout.
+            PartFailed: a part ended meanwhile.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
+                raise TookTooLong(f"{what}: not within {timeout_seconds:.0f} s")
+            time.sleep(0.05)
+
+    def _forget_the_last_broker(self) -> None:
+        """Start every reader and the relay from the beginning: this broker is new and empty, whatever the last held."""
+        self.warehouse.forget_offsets(HITS)
+        with write_transaction(self.backbone.engine) as connection:
+            forget(connection, RELAY_CHECKPOINT)
+            forget(connection, CODE_DEPLOYED_CHECKPOINTS)
+
+    def _start(self) -> None:
+        backbone, broker, crew = self.backbone, self.broker, self._crew
+        crew.start("projector", lambda stop: follow(backbone.projector, stop))
+        crew.start("preparer", backbone.preparer.run)
+        crew.start("relay", self._relay().run)
+        crew.start("agent", Agent(broker, self.config_directory).run)
+        crew.start("bi-sink", self._bi_sink().run)
+        code_deployed = CodeDeployedWatcher(
+            source=broker.source(CODE_DEPLOYED_GROUP), engine=backbone.engine, commands=backbone.split_tests
+        )
+        crew.start("code-deployed", code_deployed.run)
+        notifier = NotifierFollower(
+            engine=backbone.engine, store=backbone.store, registry=REGISTRY, notifier=self._notifier
+        )
+        crew.start("notifier", notifier.run)
+
+    def _relay(self) -> Relay:
+        backbone = self.backbone
+        return Relay(
+            engine=backbone.engine,
+            store=backbone.store,
+            broker=self.broker,
+            catch_up=backbone.projector.catch_up,
+            now=now,
+        )
+
+    def _bi_sink(self) -> BiSink:
+        return BiSink(
+            source=self.broker.source(BI_SINK_GROUP),
+            warehouse=self.warehouse,
+            dead_letters=DeadLetterWriter(self.broker.producer, now=now),
+            batches=BatchLimits(freshness_seconds=0.2),
+        )

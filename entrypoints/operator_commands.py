@@ -1,0 +1,154 @@
+"""What operators do in a terminal: the schema, rebuilds, dead letters, and a look into BI."""
+
+import json
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from consumers import dead_letters as letters
+from entrypoints import backbone as wiring
+from entrypoints.console import console
+from entrypoints.parts import open_broker, open_warehouse
+from entrypoints.settings import DatabaseSettings, KafkaSettings, MigrateSettings, WarehouseSettings
+from events.facts import REGISTRY
+from projections import models
+from projections.progress import Progress
+from projections.rebuild import rebuild as rebuild_projection
+from streams.topics import all_topics
+from warehouse.hits import HitsPerVariant
+
+_PROJECTIONS = {projection.name: projection for projection in models.ALL}
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; and create the topics, if USERSPLIT_KAFKA_BOOTSTRAP_SERVERS is set.
+
+    Safe to run again, and from several places at once.
+    """
+    settings = MigrateSettings.read()
+    revision = wiring.migrate(settings.database_url.get_secret_value())
+    click.echo(f"The database is at revision {revision}.")
+    if settings.kafka_bootstrap_servers:
+        topics = all_topics(hit_partitions=settings.hit_partitions)
+        open_broker(settings).ensure_topics(topics)
+        click.echo(f"The topics are there: {', '.join(topic.name for topic in topics)}.")
+
+
+@click.command()
+@click.argument("model", type=click.Choice([*sorted(_PROJECTIONS), "all"]))
+def rebuild(model: str) -> None:
+    """Rebuild a read model from the facts, beside the live one, and switch when it has caught up.
+
+    Readers see the old one until the switch. A rebuild that is interrupted changes nothing; run it again.
+    """
+    settings = DatabaseSettings.read()
+    backbone = wiring.open_backbone(settings.database_url.get_secret_value())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with ProgressBar(*columns, console=console(stderr=True)) as bar:
+            for name in sorted(_PROJECTIONS) if model == "all" else [model]:
+                task = bar.add_task(name, total=None)
+
+                def report(progress: Progress, task: int = task, name: str = name) -> None:
+                    description = f"{name}: {progress.stage}, {progress.events_per_second:,.0f} events/s"
+                    bar.update(task, description=description, completed=progress.done, total=progress.total)  # type: ignore[arg-type]  # a TaskID is an int
+
+                generation = rebuild_projection(
+                    engine=backbone.engine,
+                    store=backbone.store,
+                    registry=REGISTRY,
+                    projection=_PROJECTIONS[name],
+                    progress=report,
+                )
+                click.echo(f"{name}: generation {generation.generation} serves, position {generation.position}.")
+    finally:
+        backbone.close()
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """List, show and replay the messages that could not become hits."""
+
+
+@dead_letters.command("list")
+def list_letters() -> None:
+    """List the dead letters, the oldest first."""
+    table = Table("letter", "at", "from", "reason")
+    broker = open_broker(KafkaSettings.read())
+    for letter in letters.dead_letters(broker):
+        table.add_row(letter.letter_id, letter.at, f"{letter.topic}/{letter.partition}@{letter.offset}", letter.reason)
+    if table.row_count:
+        console().print(table)
+    else:
+        click.echo("There are no dead letters.")
+
+
+@dead_letters.command("show")
+@click.argument("letter_name", metavar="LETTER")
+def show_letter(letter_name: str) -> None:
+    """Show one dead letter, its raw bytes in hexadecimal."""
+    letter = letters.dead_letter(open_broker(KafkaSettings.read()), letter_name)
+    click.echo(f"{letter.topic}/{letter.partition}@{letter.offset}, {letter.at}: {letter.reason}")
+    click.echo(f"key    {letter.key!r}")
+    click.echo(f"value  {letter.value.hex(' ') if letter.value is not None else None}")
+
+
+@dead_letters.command("replay")
+@click.argument("names", metavar="LETTER", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every dead letter that is there.")
+def replay_letters(names: tuple[str, ...], *, everything: bool) -> None:
+    """Send dead letters to the hits topic again, say after an upgrade of the sink. BI counts a hit once anyway."""
+    if bool(names) == everything:
+        raise click.UsageError("Say which: their names, or --all.")
+    broker = open_broker(KafkaSettings.read())
+    count = letters.replay(broker, None if everything else names)
+    click.echo(f"Sent {count} to the hits topic again.")
+
+
+@click.command()
+@click.argument("key", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def hits(key: str | None, *, as_json: bool) -> None:
+    """Print the hits per variant and settings group, from BI; of one test, or of all."""
+    warehouse = open_warehouse(WarehouseSettings.read().warehouse_url.get_secret_value())
+    try:
+        rows = warehouse.hits_per_variant(key)
+    finally:
+        warehouse.close()
+    if as_json:
+        click.echo(json.dumps([_row(row) for row in rows], indent=2))
+    else:
+        console().print(hits_table(rows))
+
+
+def hits_table(rows: list[HitsPerVariant]) -> Table:
+    """Return hits per variant as a table for a terminal."""
+    table = Table("test", "settings group", "variant", "environment", "hits", "units", "from (UTC)", "until (UTC)")
+    for row in rows:
+        table.add_row(
+            row.test_key,
+            str(row.settings_group),
+            row.variant,
+            row.environment,
+            f"{row.hits:,}",
+            f"{row.units:,}",
+            f"{row.first_at:%Y-%m-%d %H:%M:%S}",
+            f"{row.last_at:%Y-%m-%d %H:%M:%S}",
+        )
+    return table
+
+
+def _row(row: HitsPerVariant) -> dict[str, object]:
+    return {
+        "test_key": row.test_key,
+        "settings_group": row.settings_group,
+        "variant": row.variant,
+        "environment": row.environment,
+        "hits": row.hits,
+        "units": row.units,
+        "first_at": row.first_at.isoformat(),
+        "last_at": row.last_at.isoformat(),
+    }

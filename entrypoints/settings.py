@@ -1,0 +1,183 @@
+"""Settings: environment variables that start with USERSPLIT_, read once, typed, refused at start when they are wrong.
+
+Each process names the class below that holds what it needs; a variable that no class knows is an error, because a
+misspelt setting that is silently ignored is found on the worst day.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Self, TypeVar
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "USERSPLIT_"
+
+SettingsType = TypeVar("SettingsType", bound="Settings")
+
+
+class SettingsError(Exception):
+    """A setting is missing, misspelt or wrong. The message names the variable and says what it should be."""
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    try:
+        driver = make_url(value.get_secret_value()).drivername
+    except ArgumentError as error:
+        raise ValueError("is not a database URL, such as postgresql+psycopg://user:password@host/name") from error
+    if driver not in {"sqlite", "postgresql+psycopg"}:
+        raise ValueError(f"has the driver {driver}; UserSplit keeps its log in sqlite or postgresql+psycopg")
+    return value
+
+
+def _warehouse_url(value: SecretStr) -> SecretStr:
+    scheme = value.get_secret_value().partition(":")[0]
+    if scheme not in {"duckdb", "postgresql"}:
+        raise ValueError("must start with duckdb:/// (a file) or postgresql:// (a server)")
+    return value
+
+
+class Settings(BaseSettings):
+    """What every process shares."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
+    alive_file: Path | None = Field(default=None, description="a file the process touches while it makes progress")
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the settings from the environment.
+
+        Raises:
+            SettingsError: with one line for each variable that is missing, wrong or unknown.
+        """
+        unknown = sorted(unknown_variables(os.environ))
+        if unknown:
+            raise SettingsError("\n".join(f"{name} is not a setting of UserSplit: is it misspelt?" for name in unknown))
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError("\n".join(_sentences(cls, error))) from None
+
+
+class DatabaseSettings(Settings):
+    """Where the event store and the read models live."""
+
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] = Field(
+        description="sqlite:///path/to/file.db or postgresql+psycopg://user:password@host/name"
+    )
+
+
+class TerminalSettings(DatabaseSettings):
+    """Commands of managers in a terminal."""
+
+    actor: str = Field(default="", description="who gives the commands; the login name where it is empty")
+    superusers: str = Field(default="", description="names of superusers, separated by commas")
+    catalog: Path | None = Field(default=None, description="catalog of filters (TOML); the shipped one by default")
+
+    def superuser_names(self) -> frozenset[str]:
+        """Return the names in `superusers`."""
+        return frozenset(name.strip() for name in self.superusers.split(",") if name.strip())
+
+
+class KafkaSettings(Settings):
+    """Where Kafka is."""
+
+    kafka_bootstrap_servers: str = Field(min_length=1, description="host:port of Kafka, several separated by commas")
+    kafka_options: dict[str, str] = Field(
+        default_factory=dict,
+        repr=False,
+        description='JSON of librdkafka settings, e.g. {"security.protocol": "SASL_SSL"}',
+    )
+    hit_partitions: int = Field(default=12, ge=1, description="partitions of the hits topic, when it is created")
+
+
+class WarehouseSettings(Settings):
+    """Where BI is."""
+
+    warehouse_url: Annotated[SecretStr, AfterValidator(_warehouse_url)] = Field(
+        description="duckdb:///path/to/file.duckdb or postgresql://user:password@host/name"
+    )
+
+
+class MigrateSettings(DatabaseSettings, KafkaSettings):
+    """`migrate` makes the schema; and the topics, if it is told where Kafka is."""
+
+    kafka_bootstrap_servers: str = Field(default="", description="host:port of Kafka; empty: no topics are made")
+
+
+class RelaySettings(DatabaseSettings, KafkaSettings):
+    """The relay: from the log to Kafka."""
+
+    heartbeat_seconds: float = Field(default=5.0, gt=0, description="how often the relay says that it is alive")
+
+
+class AgentSettings(KafkaSettings):
+    """The agent: from Kafka to a directory of config files."""
+
+    config_directory: Path = Field(description="directory of the config files that the SDK reads")
+
+
+class BiSinkSettings(KafkaSettings, WarehouseSettings):
+    """The BI sink: from Kafka to the warehouse."""
+
+
+class ReplaySettings(TerminalSettings, BiSinkSettings):
+    """The replay of a CSV: a test in the log, its hits through Kafka, its counts from the warehouse."""
+
+
+class CodeDeployedSettings(TerminalSettings, KafkaSettings):
+    """The code-deployed consumer: from hits to facts."""
+
+
+class NotifierSettings(DatabaseSettings):
+    """The notifier: from facts to people."""
+
+    webhook_url: str = Field(default="", description="where notifications are POSTed; empty: they are only logged")
+
+
+ALL_SETTINGS: tuple[type[Settings], ...] = (
+    Settings,
+    DatabaseSettings,
+    TerminalSettings,
+    KafkaSettings,
+    WarehouseSettings,
+    MigrateSettings,
+    RelaySettings,
+    AgentSettings,
+    BiSinkSettings,
+    ReplaySettings,
+    CodeDeployedSettings,
+    NotifierSettings,
+)
+
+
+def variable(field_name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + field_name.upper()
+
+
+def known_variables() -> frozenset[str]:
+    """Return every variable that some process reads."""
+    return frozenset(variable(name) for settings in ALL_SETTINGS for name in settings.model_fields)
+
+
+def unknown_variables(environment: Mapping[str, str]) -> Iterable[str]:
+    """Yield the variables that look like ours and are not. Those of the test suite have a prefix of their own."""
+    for name in environment:
+        if name.startswith(PREFIX) and not name.startswith(PREFIX + "TEST_") and name not in known_variables():
+            yield name
+
+
+def _sentences(settings: type[Settings], error: ValidationError) -> Iterable[str]:
+    for problem in error.errors(include_url=False, include_input=False):
+        name = str(problem["loc"][0])
+        wanted = settings.model_fields[name].description
+        if problem["type"] == "missing":
+            yield f"{variable(name)} is not set: {wanted}"
+        else:
+            yield f"{variable(name)} {problem['msg'].removeprefix('Value error, ')} (wanted: {wanted})"

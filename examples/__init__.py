@@ -1,0 +1,1 @@
+"""Small services that are instrumented with the SDK: what a developer would write."""
