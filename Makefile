@@ -1,0 +1,101 @@
+# UserSplit's commands. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := entrypoints consumers commands projections audience notifications domain events streams warehouse migrations sdk examples
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
+
+.PHONY: help
+help: ## list the commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- set-up: pinned and hashed, from whatever index pip is set up to use -----------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("UserSplit needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.app: requirements/app.txt sdk/pyproject.toml | $(BIN)/python
+	@echo "Setting up: what the application runs on …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/app.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e sdk
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.app
+	@echo "Setting up: what checks and tests need …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.dev ## install everything (into .venv)
+
+# --- run ---------------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(VENV)/.app ## the whole life of two tests on embedded parts (ONCE=1: run through, check the numbers, exit)
+	@$(BIN)/python -m entrypoints demo $(if $(ONCE),--once)
+
+.PHONY: migrate
+migrate: $(VENV)/.app ## bring the database of USERSPLIT_DATABASE_URL to the newest schema
+	@$(BIN)/python -m entrypoints migrate
+
+.PHONY: up
+up: .env ## Kafka, PostgreSQL and every process, in containers
+	docker compose up --build --detach --wait
+
+.PHONY: down
+down: ## stop the containers; their volumes stay
+	docker compose down
+
+.env:
+	@umask 077 && $(PYTHON) -c 'import secrets; print("POSTGRES_PASSWORD=" + secrets.token_hex(24))' > .env
+	@echo "Wrote .env with a new password for PostgreSQL."
+
+# --- test --------------------------------------------------------------------------------------------------------------
+
+.PHONY: test-fast
+test-fast: $(VENV)/.dev ## unit tests and architecture guards only
+	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/architecture
+
+.PHONY: test
+test: $(VENV)/.dev ## every test, the fast ones first; the summary says which Kafka and PostgreSQL they ran on
+	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/architecture tests/contract tests/integration tests/e2e
+
+.PHONY: check
+check: $(VENV)/.dev ## ruff, mypy, import contracts: what CI holds every change against
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy $(CODE) tests benchmarks
+	@$(BIN)/lint-imports
+	@$(PYTEST) -q -n $(WORKERS) tests/architecture
+
+.PHONY: format
+format: $(VENV)/.dev ## let ruff format and fix what it can
+	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
+
+.PHONY: coverage
+coverage: $(VENV)/.dev ## every test, with branch coverage
+	@$(PYTEST) -q -n $(WORKERS) --cov --cov-report=term tests
+
+.PHONY: bench
+bench: $(VENV)/.dev ## all benchmarks (ONLY=name: one); the last line of each is a JSON object with its figures
+	@for script in $(if $(ONLY),benchmarks/$(ONLY).py,$(wildcard benchmarks/*.py)); do \
+		PYTHONPATH=. $(BIN)/python "$$script"; \
+	done
+
+# --- dependencies ------------------------------------------------------------------------------------------------------
+
+.PHONY: lock
+lock: $(VENV)/.dev ## pin and hash requirements/*.in anew (UPGRADE=1: to the newest versions)
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/dev.in --output-file requirements/dev.txt
+	@$(COMPILE) --constraint requirements/dev.txt requirements/app.in --output-file requirements/app.txt
+
+.PHONY: clean
+clean: ## remove what the commands above made (.venv stays)
+	rm -rf build var dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,179 @@
+"""The warehouse in PostgreSQL: COPY into a staging table, INSERT … ON CONFLICT from there.
+
+COPY alone cannot skip ids that are there already, and INSERT alone is an order of magnitude slower. `hit_id` is stored
+as uuid with a primary key; UUIDv7 puts new ids at the index's right edge, so that its hot pages stay few.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC
+from threading import Lock
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+import pyarrow as pa
+from psycopg import Connection
+
+from warehouse.errors import Fenced, WarehouseDown, WarehouseError, WarehouseRefused, WarehouseTooNew
+from warehouse.hits import COLUMNS, HITS_SCHEMA, SCHEMA_VERSION, HitsPerVariant, OffsetRange
+
+# Any number does that nobody else locks in this database; it keeps two processes from making the tables at once.
+_PREPARING: Final = 0x75736572
+
+_TABLES: Final = (
+    "CREATE TABLE IF NOT EXISTS hit_warehouse (version integer NOT NULL)",
+    """
+    CREATE TABLE IF NOT EXISTS hit_offsets (
+        topic text NOT NULL, partition integer NOT NULL, next_offset bigint NOT NULL, PRIMARY KEY (topic, partition)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS hits (
+        hit_id uuid PRIMARY KEY, occurred_at timestamptz NOT NULL, test_key text NOT NULL,
+        settings_group integer NOT NULL, variant text NOT NULL, unit_type text NOT NULL, unit_id text NOT NULL,
+        split_group integer NOT NULL, environment text NOT NULL, platform text NOT NULL, country text NOT NULL,
+        app text NOT NULL, host text NOT NULL, forced boolean NOT NULL, sdk_version text NOT NULL,
+        attributes text NOT NULL
+    )
+    """,
+)
+
+_STAGING: Final = "CREATE TEMPORARY TABLE IF NOT EXISTS new_hits (LIKE hits) ON COMMIT DELETE ROWS"
+_COPY: Final = "COPY new_hits FROM STDIN (FORMAT csv)"
+_INSERT: Final = "INSERT INTO hits SELECT * FROM new_hits ON CONFLICT (hit_id) DO NOTHING"
+
+# One statement reads, compares and moves. Whoever comes second waits for the first one's commit and then finds the
+# offset moved.
+_MOVE: Final = """
+    INSERT INTO hit_offsets AS stored (topic, partition, next_offset) VALUES (%(topic)s, %(partition)s, %(next)s)
+    ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset
+    WHERE stored.next_offset = %(first)s
+"""
+_STORED: Final = "SELECT next_offset FROM hit_offsets WHERE topic = %s AND partition = %s"
+
+_PER_VARIANT: Final = """
+    SELECT test_key, settings_group, variant, environment, count(*), count(DISTINCT (unit_type, unit_id)),
+           min(occurred_at), max(occurred_at)
+    FROM hits WHERE %(key)s::text IS NULL OR test_key = %(key)s::text
+    GROUP BY 1, 2, 3, 4 ORDER BY test_key COLLATE "C", 2, variant COLLATE "C", environment COLLATE "C"
+"""
+
+_AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+
+
+class PostgresHits:
+    """A `warehouse.hits.HitWarehouse` in a PostgreSQL database."""
+
+    def __init__(self, url: str) -> None:
+        """Nothing is connected here. `url`: libpq's (`postgresql://…`) or SQLAlchemy's (`postgresql+psycopg://…`)."""
+        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._storing = Lock()
+        self._writer: Connection[Any] | None = None
+
+    def prepare(self) -> None:
+        """See `HitWarehouse.prepare`."""
+        with self._storing, self._writing() as connection, connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_PREPARING])
+            for statement in _TABLES:
+                connection.execute(statement)
+            row = connection.execute("SELECT version FROM hit_warehouse").fetchone()
+            if row is None:
+                connection.execute("INSERT INTO hit_warehouse VALUES (%s)", [SCHEMA_VERSION])
+            elif row[0] > SCHEMA_VERSION:
+                raise WarehouseTooNew(row[0], SCHEMA_VERSION)
+
+    def ping(self) -> None:
+        """See `HitWarehouse.ping`."""
+        self._ask("SELECT 1", [])
+
+    def offsets(self, topic: str) -> Mapping[int, int]:
+        """See `HitWarehouse.offsets`."""
+        return dict(self._ask("SELECT partition, next_offset FROM hit_offsets WHERE topic = %s", [topic]))
+
+    def forget_offsets(self, topic: str) -> None:
+        """See `HitWarehouse.forget_offsets`."""
+        with self._storing, self._writing() as connection, connection.transaction():
+            connection.execute("DELETE FROM hit_offsets WHERE topic = %s", [topic])
+
+    def store(self, hits: pa.Table, ranges: Sequence[OffsetRange]) -> int:
+        """See `HitWarehouse.store`."""
+        with self._storing, self._writing() as connection, connection.transaction():
+            # Always in one order, so that two consumers that move the same partitions cannot deadlock.
+            for part in sorted(ranges, key=lambda part: (part.topic, part.partition)):
+                _move(connection, part)
+            return _insert(connection, hits.select(COLUMNS).cast(HITS_SCHEMA)) if hits.num_rows else 0
+
+    def hits_per_variant(self, key: str | None = None) -> list[HitsPerVariant]:
+        """See `HitWarehouse.hits_per_variant`."""
+        return [
+            HitsPerVariant(
+                test_key=row[0],
+                settings_group=row[1],
+                variant=row[2],
+                environment=row[3],
+                hits=row[4],
+                units=row[5],
+                first_at=row[6].astimezone(UTC),
+                last_at=row[7].astimezone(UTC),
+            )
+            for row in self._ask(_PER_VARIANT, {"key": key})
+        ]
+
+    def close(self) -> None:
+        """See `HitWarehouse.close`."""
+        with self._storing:
+            self._let_go()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection[Any]]:
+        with _translated():
+            if self._writer is None:
+                self._writer = self._connect()
+            try:
+                yield self._writer
+            except _AWAY:
+                self._let_go()
+                raise
+
+    def _connect(self) -> Connection[Any]:
+        return psycopg.connect(self._url, autocommit=True, connect_timeout=10, application_name="usersplit-warehouse")
+
+    def _ask(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        # A connection of its own: a report may take long, and the sink must not wait for it.
+        with _translated(), self._connect() as connection:
+            return connection.execute(query, parameters).fetchall()
+
+    def _let_go(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _move(connection: Connection[Any], part: OffsetRange) -> None:
+    values = {"topic": part.topic, "partition": part.partition, "first": part.first, "next": part.next}
+    if connection.execute(_MOVE, values).rowcount != 1:
+        row = connection.execute(_STORED, [part.topic, part.partition]).fetchone()
+        raise Fenced(part.topic, part.partition, expected=part.first, stored=row[0] if row else None)
+
+
+def _insert(connection: Connection[Any], hits: pa.Table) -> int:
+    connection.execute(_STAGING)
+    frame = pl.from_arrow(hits)
+    if not isinstance(frame, pl.DataFrame):
+        raise WarehouseRefused("the hits are no table; hand in a pyarrow.Table of HITS_SCHEMA")
+    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.write(frame.write_csv(include_header=False))
+    return connection.execute(_INSERT).rowcount
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except WarehouseError:
+        raise
+    except _AWAY as error:
+        raise WarehouseDown(f"PostgreSQL cannot store or answer now: {error}") from error
+    except psycopg.Error as error:
+        raise WarehouseRefused(f"PostgreSQL refused: {error}") from error
