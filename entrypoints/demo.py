@@ -31,6 +31,7 @@ from entrypoints.reading_commands import changelog_table
 from events.store import Appended
 from notifications.notifier import Notification
 from projections import changelog, config, current_settings, test_list
+from projections.readable import other_test
 
 DELAY: Final = "catalog_delay"
 PRICING: Final = "coconut_pricing"
@@ -202,7 +203,7 @@ class Demo:
             found = current_settings.get(connection, key)
         if found is not None:
             shares = ", ".join(f"{each.name} {len(each.split_groups)}" for each in found.variants)
-            overlaps = "; ".join(f"{each.shared_groups} shared with {each.key}" for each in found.overlaps)
+            overlaps = "; ".join(f"{each.shared_groups} shared with {other_test(each)}" for each in found.overlaps)
             self._console.print(
                 f"  {key}: settings group {settings_group} is prepared, of 2400 split groups {shares}"
                 f" ({overlaps or 'none shared with another test'})"

@@ -16,6 +16,7 @@ from entrypoints.backbone import Backbone, open_backbone
 from entrypoints.settings import TerminalSettings
 from events.store import Appended
 from projections import current_settings
+from projections.readable import other_test
 
 key_argument = click.argument("key")
 as_option = click.option(
@@ -240,7 +241,7 @@ def _prepare(backbone: Backbone, key: str) -> None:
     click.echo(f"Settings group {settings.settings_group} is current: {shares}.")
     for overlap in settings.overlaps:
         same = ", of the same type" if overlap.same_type else ""
-        click.echo(f"  shares {overlap.shared_groups} split groups with {overlap.key}{same}")
+        click.echo(f"  shares {overlap.shared_groups} split groups with {other_test(overlap)}{same}")
 
 
 def _transition(verb: str, done: str, explanation: str) -> click.Command:

@@ -17,6 +17,7 @@ from entrypoints.manager_commands import as_option, backbone_for, key_argument
 from projections import changelog as changelog_model
 from projections import config as config_model
 from projections import current_settings, test_list
+from projections.readable import other_test
 from projections.test_list import ListedSplitTest
 from usersplit import Answer, Checker, Environment, Guest, MemoryConfigs, User
 from usersplit.conditions import Catalog, parse_text
@@ -125,7 +126,7 @@ def show(key: str, name: str | None) -> None:
             groups = len(variant.split_groups)
             details.add_row("variant", f"{variant.name}{control}: {groups / 24:g} %, {groups} split groups")
         for overlap in settings.overlaps:
-            details.add_row("overlap", f"{overlap.shared_groups} split groups with {overlap.key}")
+            details.add_row("overlap", f"{overlap.shared_groups} split groups with {other_test(overlap)}")
     if settings and settings.pending_group:
         details.add_row(
             "waiting", f"settings group {settings.pending_group} is {settings.pending_state}. {settings.pending_reason}"

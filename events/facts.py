@@ -68,7 +68,10 @@ class PreparedVariant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlap:
-    """How a settings group overlaps with another test: split groups in both, and users in both where counted."""
+    """How a settings group overlaps with another test: split groups in both, and users in both where counted.
+
+    `key` is empty, and `settings_group` 0, where the other test was a Draft: its managers alone may know of it.
+    """
 
     key: str
     settings_group: int

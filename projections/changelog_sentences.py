@@ -173,7 +173,9 @@ def _prepared(fact: SettingsGroupPrepared, before: _Prepared) -> Told:
         for variant in fact.variants
         if variant.users is not None
     ]
-    changes += [(f"overlap with {overlap.key}", "", readable.shared(overlap)) for overlap in fact.overlaps]
+    changes += [
+        (f"overlap with {readable.other_test(overlap)}", "", readable.shared(overlap)) for overlap in fact.overlaps
+    ]
     return Told(sentence=_prepared_sentence(fact, before), changes=tuple(changes))
 
 
@@ -188,7 +190,7 @@ def _prepared_sentence(fact: SettingsGroupPrepared, before: _Prepared) -> str:
         ]
         sentences.append(f"{readable.sentence_of(owned)}.")
     if fact.overlaps:
-        shared = [f"{readable.shared(overlap)} with {overlap.key}" for overlap in fact.overlaps]
+        shared = [f"{readable.shared(overlap)} with {readable.other_test(overlap)}" for overlap in fact.overlaps]
         sentences.append(f"It shares {readable.sentence_of(shared)}.")
     return " ".join(sentences)
 

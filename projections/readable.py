@@ -63,3 +63,8 @@ def _value(value: str) -> str:
         return "(none)"
     line = " ".join(value.split())
     return f"{line[: _LONGEST_VALUE - 1]}…" if len(line) > _LONGEST_VALUE else line
+
+
+def other_test(overlap: Overlap) -> str:
+    """Name the test that an overlap is with; a Draft has no name for others."""
+    return overlap.key or "a test that is still a Draft"

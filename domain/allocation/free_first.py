@@ -86,14 +86,16 @@ def _overlaps(request: AllocationRequest, variants: Sequence[PreparedVariant]) -
     for test in request.overlapping:
         shared = test.split_groups & drawn
         users = None if test.shared_users is None else sum(test.shared_users.get(number, 0) for number in shared)
-        if test.is_named and shared and users != 0:
-            overlaps.append(
-                Overlap(
-                    key=test.key,
-                    settings_group=test.settings_group,
-                    shared_groups=len(shared),
-                    shared_users=users,
-                    same_type=test.type == request.type,
-                )
+        if not shared or users == 0:
+            continue
+        # What is shared with a Draft is told, for it may run before this test does; which Draft it is, is not.
+        overlaps.append(
+            Overlap(
+                key=test.key if test.is_named else "",
+                settings_group=test.settings_group if test.is_named else 0,
+                shared_groups=len(shared),
+                shared_users=users,
+                same_type=test.is_named and test.type == request.type,
             )
+        )
     return tuple(sorted(overlaps, key=lambda overlap: (-overlap.shared_groups, overlap.key)))

@@ -14,7 +14,7 @@ class OverlappingTest:
     Attributes:
         shared_users: users who meet the conditions of both tests, by split group; None where nobody counted them, and
             then every split group of that test costs the same.
-        is_named: whether the overlap may be told. The groups of other people's Drafts count, but Drafts are invisible.
+        is_named: whether its name may be told. The split groups of a Draft count, but Drafts are invisible.
     """
 
     key: str
@@ -55,7 +55,7 @@ class Allocation:
 
     Attributes:
         variants: as requested, each with exactly its count of groups, sorted; no group in two variants.
-        overlaps: the tests that may be named and share something, the largest share first.
+        overlaps: what is shared with each other test, the largest share first; a Draft's key is left empty.
         kept_groups: how many groups stayed with the variant that had them before.
     """
 

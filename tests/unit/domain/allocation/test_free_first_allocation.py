@@ -200,6 +200,7 @@ def test_overlaps_count_shared_groups_and_mark_tests_of_the_same_type() -> None:
         other("draft", EVERY_GROUP, is_named=False),
     ]
     assert allocate(request(2400, overlapping=overlapping)).overlaps == (
+        Overlap(key="", settings_group=0, shared_groups=2400, same_type=False),
         Overlap(key="mobile", settings_group=4, shared_groups=50, same_type=False),
         Overlap(key="small", settings_group=4, shared_groups=10, same_type=True),
     )
