@@ -308,17 +308,25 @@ class Demo:
                 "all hits are in BI", lambda: self._in_bi().total() >= expected.total(), timeout_seconds=20
             )
         finally:
-            found, hits = self._in_bi(), self._visitors.health()["hits"]
-            if found != expected:
-                surplus, missing = found - expected, expected - found
-                raise NumbersDiffer(f"BI differs from what visitors saw: {missing=} {surplus=}; the store says {hits}")
-        dropped = sum(hits["dropped"].values())
-        if hits["accepted"] != expected.total() or hits["delivered"] != hits["accepted"] or dropped:
-            raise NumbersDiffer(f"the store's own accounting differs from {expected.total()}: {hits}")
+            compare(shown=expected, in_bi=self._in_bi(), accounting=self._visitors.health()["hits"])
         self._console.print(
-            f"  [green]✔[/] {found.total():,} hits in BI = {hits['accepted']:,} accepted by the SDK"
-            f" = {expected.total():,} shown, for each variant and settings group; none lost, none twice"
+            f"  [green]✔[/] {expected.total():,} shown = accepted by the SDK = hits in BI,"
+            " for each variant and settings group; none lost, none twice"
         )
+
+
+def compare(*, shown: Counter[Shown], in_bi: Counter[Shown], accounting: Mapping[str, Any]) -> None:
+    """Hold three counts of the same hits against each other: the visitors', BI's, and the SDK's own.
+
+    Raises:
+        NumbersDiffer: they are not the same, for every variant and settings group.
+    """
+    if in_bi != shown:
+        missing, surplus = shown - in_bi, in_bi - shown
+        raise NumbersDiffer(f"BI differs from what visitors saw: {missing=} {surplus=}; the SDK says {accounting}")
+    counts = (accounting["accepted"], accounting["delivered"], sum(accounting["dropped"].values()))
+    if counts != (shown.total(), shown.total(), 0):
+        raise NumbersDiffer(f"the SDK's accounting differs from the {shown.total()} shown: {accounting}")
 
 
 @contextmanager

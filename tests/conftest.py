@@ -6,4 +6,9 @@ from hypothesis import settings
 settings.register_profile("usersplit", deadline=None)
 settings.load_profile("usersplit")
 
-pytest_plugins = ["tests.support.postgres", "tests.support.database", "tests.support.kafka"]
+pytest_plugins = [
+    "tests.support.tiers",  # first, for the others use it
+    "tests.support.postgres",
+    "tests.support.database",
+    "tests.support.kafka",
+]

