@@ -1,23 +1,27 @@
 """Engines and write transactions for the database that holds the log and the read models: SQLite or PostgreSQL.
 
 Two things about SQLite need care, and both live here. Its transactions must begin as writers (BEGIN IMMEDIATE), or two
-of them read the same counter and one fails late; and Python's driver must not begin or commit on its own.
+of them read the same counter and one fails late; and Python's driver must not begin or commit on its own. One thing
+about PostgreSQL does: a connection that waits in the pool may be dead, and a round trip to find out would cost every
+append a quarter of its time.
 """
 
+import select
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection, DateTime, Engine, TypeDecorator, create_engine, event
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from events.errors import DatabaseUnavailable, SchemaMissing
 
 _WRITES = "usersplit_writes"
-_WAIT_SECONDS = 30
+_WAIT_SECONDS = 30.0
 _SWITCHES_AT_ONCE = 100
 _UNDEFINED_TABLE = "42P01"
 
@@ -54,7 +58,10 @@ def open_database(url: str) -> Engine:
         return engine
     # Said aloud, because a server may be set to another default: a writer that waited for the counter must then see
     # what the one before it committed, which a snapshot taken earlier would hide.
-    return create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+    engine = create_engine(url, isolation_level="READ COMMITTED")
+    event.listen(engine, "connect", _prepare_postgres)
+    event.listen(engine, "checkout", _refuse_a_dead_connection)
+    return engine
 
 
 @contextmanager
@@ -62,6 +69,36 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
     """Yield a connection in a transaction that may write; commit at the end, roll back on any exception."""
     with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def driver_connection(engine: Engine) -> Iterator[Any]:
+    """Yield the driver's own connection, committing after each statement, for the few whose price counts.
+
+    What is still open at the end is rolled back. The driver's errors pass as they are, but for:
+
+    Raises:
+        DatabaseUnavailable: it cannot be reached, or the connection was lost: the last statement may have been
+            committed or not.
+        SchemaMissing: SQLite only; on PostgreSQL it is one of the driver's errors.
+    """
+    with named_errors():
+        pooled = engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        on_postgres = engine.dialect.name == "postgresql"
+        try:
+            if on_postgres:
+                connection.autocommit = True
+            yield connection
+        except engine.dialect.loaded_dbapi.Error as error:
+            if on_postgres and connection.broken:
+                pooled.invalidate(error)
+                raise DatabaseUnavailable(str(error)) from error
+            raise
+        finally:
+            if on_postgres and not connection.closed:
+                connection.autocommit = False
+            pooled.close()
 
 
 @contextmanager
@@ -80,11 +117,38 @@ def named_errors() -> Iterator[None]:
         if isinstance(error, OperationalError) or error.connection_invalidated:
             raise DatabaseUnavailable(str(error.orig)) from error
         raise
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            raise SchemaMissing(str(error)) from error
+        raise DatabaseUnavailable(str(error)) from error
+
+
+def _prepare_postgres(connection: Any, record: ConnectionPoolEntry) -> None:
+    """Say READ COMMITTED for statements outside of transactions too: SQLAlchemy's setting is for BEGIN only."""
+    del record
+    connection.autocommit = True
+    connection.execute("SET default_transaction_isolation TO 'read committed'")
+    connection.autocommit = False
+
+
+def _refuse_a_dead_connection(connection: Any, record: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
+    """Have the pool connect anew where the server has hung up, which an idle socket tells without a round trip.
+
+    On an idle connection nothing is due. Whatever has arrived is the end of the connection, or a notice so rare that
+    a new connection is a fair price for not having to read it.
+    """
+    del record, proxy
+    if connection.closed:
+        raise DisconnectionError
+    arrived = select.poll()
+    arrived.register(connection.fileno(), select.POLLIN)
+    if arrived.poll(0):
+        raise DisconnectionError
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     del record
-    connection.execute(f"PRAGMA busy_timeout={_WAIT_SECONDS * 1000}").close()
+    connection.execute(f"PRAGMA busy_timeout={int(_WAIT_SECONDS * 1000)}").close()
     _use_write_ahead_log(connection)
     # FULL makes a commit survive a power cut, not only a crash.
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):

@@ -10,6 +10,7 @@ class EventsError(Exception):
     ├── UnregisteredFact     a class that was never given a name and a version
     ├── UnreadableFact       a fact with values its own type forbids: it could be stored, but never read again
     ├── NaiveMoment          a time without a zone
+    ├── UnstorableText       a name or an id with characters that no database keeps
     ├── UnknownFact          stored by a newer program, or by nobody we know
     ├── CorruptPayload       bytes that are no payload of the fact they claim to be
     ├── VersionConflict      somebody else wrote to the stream first
@@ -42,6 +43,14 @@ class NaiveMoment(EventsError):
 
     def __init__(self, moment: datetime) -> None:
         super().__init__(f"{moment.isoformat()} has no time zone; pass an aware datetime, best in UTC")
+
+
+class UnstorableText(EventsError):
+    """A text with a NUL or half a surrogate pair. PostgreSQL refuses both; SQLite would cut its dumps at them."""
+
+    def __init__(self, what: str, text: str) -> None:
+        super().__init__(f"the {what} {text!r} holds a NUL or a lone surrogate, which cannot be stored; take it out")
+        self.what = what
 
 
 class UnknownFact(EventsError):

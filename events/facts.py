@@ -80,6 +80,19 @@ class Overlap:
     same_type: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupsMoved:
+    """How many split groups went from one variant to another when a settings group took the place of the one before.
+
+    `before` is empty for groups that join the test, `after` for groups that leave it. With both names, their users see
+    another variant than they saw.
+    """
+
+    before: str
+    after: str
+    groups: int
+
+
 @REGISTRY.register("SplitTestCreated", version=1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitTestCreated:
@@ -128,6 +141,7 @@ class SettingsGroupProposed:
         filters: the catalog's word on every filter the conditions use.
         variants: names with counts of split groups, at most one control.
         split_equally: whether the manager gave one total, split equally, rather than a percent per variant.
+        reshuffle: whether all split groups are to be drawn anew, rather than kept where they can be.
     """
 
     key: str
@@ -138,6 +152,7 @@ class SettingsGroupProposed:
     filters: tuple[FilterUsed, ...]
     variants: tuple[ProposedVariant, ...]
     split_equally: bool = False
+    reshuffle: bool = False
 
 
 @REGISTRY.register("SettingsGroupPrepared", version=1)
@@ -148,6 +163,9 @@ class SettingsGroupPrepared:
     Attributes:
         seed: the seed of the draw; the same seed over the same overlapping tests draws the same groups.
         as_of_position: the position of the event log whose overlapping tests were considered.
+        kept_groups: how many split groups stay with the variant that had them in the settings group before; 0 where
+            there was none, or where nobody had seen it yet.
+        moved: where the other groups of either went, the most first; empty likewise.
     """
 
     key: str
@@ -156,6 +174,8 @@ class SettingsGroupPrepared:
     as_of_position: int
     variants: tuple[PreparedVariant, ...]
     overlaps: tuple[Overlap, ...] = ()
+    kept_groups: int = 0
+    moved: tuple[GroupsMoved, ...] = ()
 
 
 @REGISTRY.register("SettingsGroupPreparationFailed", version=1)

@@ -1,12 +1,12 @@
 """The event store in memory: the shipped stand-in for tests and trials, under the same contract as the real ones."""
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from threading import Lock
 
 from events.errors import CommandIdReused, VersionConflict
 from events.registry import FactRegistry
-from events.store import Appended, Command, Provenance, StoredEvent
+from events.store import Appended, Command, Provenance, StoredEvent, require_storable, require_zone
 
 
 class MemoryEventStore:
@@ -29,6 +29,7 @@ class MemoryEventStore:
         command: Command | None = None,
     ) -> Appended:
         """See `EventStore.append`."""
+        require_storable("stream", stream)
         encoded = [self._registry.encode(fact) for fact in facts]
         with self._lock:
             if command and (first := self._first_answer(command.command_id, command.fingerprint)):
@@ -80,6 +81,18 @@ class MemoryEventStore:
         """See `EventStore.head`."""
         with self._lock:
             return len(self._log)
+
+    def position_at(self, moment: datetime) -> int:
+        """See `EventStore.position_at`."""
+        require_zone(moment)
+        with self._lock:
+            log = list(self._log)
+        best, best_balance, balance = 0, 0, 0
+        for event in log:
+            balance += 1 if event.recorded_at <= moment else -1
+            if balance >= best_balance:
+                best, best_balance = event.position, balance
+        return best
 
     def _first_answer(self, command_id: str, fingerprint: str) -> Appended | None:
         known = self._answers.get(command_id)

@@ -5,77 +5,38 @@ sequence would let a tailing reader skip an event whose transaction commits late
 every reader the right to trust `position`.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Connection,
-    Engine,
-    Integer,
-    MetaData,
-    Row,
-    Table,
-    Text,
-    UniqueConstraint,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, case, func, select
 
-from events.database import UtcDateTime, named_errors, write_transaction
-from events.errors import CommandIdReused, CounterBehindLog, VersionConflict
+from events import postgres_append, sqlite_append
+from events.database import named_errors
 from events.registry import EncodedFact, FactRegistry
-from events.store import Appended, Command, Provenance, StoredEvent
+from events.sql_append import Batch, append_in_turn, first_answer
+from events.sql_tables import commands_table, event_counter_table, events_table, metadata
+from events.store import Appended, Command, Provenance, StoredEvent, require_storable, require_zone
 
-metadata = MetaData()
+__all__ = ["SqlEventStore", "commands_table", "event_counter_table", "events_table", "metadata"]
 
-events_table = Table(
-    "events",
-    metadata,
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("stream", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("fact_version", Integer, nullable=False),
-    Column("payload", Text, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("recorded_at", UtcDateTime, nullable=False),
-    Column("command_id", Text, nullable=False, server_default=""),
-    UniqueConstraint("stream", "version", name="uq_events_stream_version"),
-)
-
-event_counter_table = Table(
-    "event_counter",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("position", BigInteger, nullable=False),
-    CheckConstraint("id = 1", name="ck_event_counter_one_row"),
-)
-
-commands_table = Table(
-    "commands",
-    metadata,
-    Column("command_id", Text, primary_key=True),
-    Column("fingerprint", Text, nullable=False),
-    Column("stream", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("position", BigInteger, nullable=False),
-    Column("answer", Text, nullable=False),
-    Column("recorded_at", UtcDateTime, nullable=False),
-)
+_APPEND_AT_ONCE: dict[str, Callable[[Engine, Batch], Appended | None]] = {
+    "postgresql": postgres_append.append_at_once,
+    "sqlite": sqlite_append.append_at_once,
+}
 
 
 class SqlEventStore:
-    """An `events.store.EventStore` in the tables above, which `migrations` makes."""
+    """An `events.store.EventStore` in the tables of `events.sql_tables`, which `migrations` makes."""
 
     def __init__(self, engine: Engine, registry: FactRegistry) -> None:
         self._engine = engine
         self._registry = registry
+        self._append_at_once = _APPEND_AT_ONCE[engine.dialect.name]
+
+    @property
+    def engine(self) -> Engine:
+        """The database of the log, for who reads it in bulk as bare rows."""
+        return self._engine
 
     def append(
         self,
@@ -87,129 +48,93 @@ class SqlEventStore:
         command: Command | None = None,
     ) -> Appended:
         """See `EventStore.append`."""
-        encoded = [self._registry.encode(fact) for fact in facts]
-        try:
-            with named_errors(), write_transaction(self._engine) as connection:
-                # First of all: from here to the commit this writer is alone, so what it reads below cannot change.
-                position = _take_positions(connection, len(encoded))
-                if command and (first := _first_answer(connection, command.command_id, command.fingerprint)):
-                    connection.rollback()  # gives the positions back
-                    return first
-                version = _stream_version(connection, stream)
-                if version != expected_version:
-                    raise VersionConflict(stream, expected_version, version)
-                answer = Appended(
-                    stream=stream,
-                    version=version + len(encoded),
-                    position=position,
-                    answer=command.answer if command else "",
-                )
-                if encoded:
-                    connection.execute(insert(events_table), _event_rows(encoded, answer, provenance, command))
-                if command:
-                    connection.execute(insert(commands_table), _command_row(command, answer, provenance))
-        except IntegrityError as error:
-            self._explain(error, stream, expected_version)
-            raise
-        return answer
+        require_storable("stream", stream)
+        batch = Batch(
+            stream=stream,
+            facts=[self._registry.encode(fact) for fact in facts],
+            expected_version=expected_version,
+            provenance=provenance,
+            command=command,
+        )
+        # The short way needs a fact: it is UNIQUE(stream, version) that catches a stream which moved on.
+        at_once = self._append_at_once(self._engine, batch) if batch.facts else None
+        return at_once or append_in_turn(self._engine, batch)
 
     def answered(self, command_id: str, fingerprint: str) -> Appended | None:
         """See `EventStore.answered`."""
         with named_errors(), self._engine.connect() as connection:
-            return _first_answer(connection, command_id, fingerprint)
+            return first_answer(connection, command_id, fingerprint)
 
     def read_stream(self, stream: str, *, after_version: int = 0) -> Sequence[StoredEvent]:
         """See `EventStore.read_stream`."""
-        query = (
-            select(events_table)
-            .where(events_table.c.stream == stream, events_table.c.version > after_version)
-            .order_by(events_table.c.version)
+        query = _EVENTS.where(events_table.c.stream == stream, events_table.c.version > after_version).order_by(
+            events_table.c.version
         )
         with named_errors(), self._engine.connect() as connection:
-            return [_stored(row) for row in connection.execute(query)]
+            return [_stored(*row) for row in connection.execute(query)]
 
     def read(self, *, after: int, limit: int) -> Sequence[StoredEvent]:
         """See `EventStore.read`."""
-        query = (
-            select(events_table).where(events_table.c.position > after).order_by(events_table.c.position).limit(limit)
-        )
+        query = _EVENTS.where(events_table.c.position > after).order_by(events_table.c.position).limit(limit)
         with named_errors(), self._engine.connect() as connection:
-            return [_stored(row) for row in connection.execute(query)]
+            return [_stored(*row) for row in connection.execute(query)]
 
     def head(self) -> int:
         """See `EventStore.head`."""
         with named_errors(), self._engine.connect() as connection:
             return int(connection.execute(select(event_counter_table.c.position)).scalar_one())
 
-    def _explain(self, error: IntegrityError, stream: str, expected_version: int) -> None:
-        """Name what a broken UNIQUE means. The counter's lock rules it out, unless somebody writes around it."""
+    def position_at(self, moment: datetime) -> int:
+        """See `EventStore.position_at`.
+
+        It reads the times of the whole log, rather than making every append keep an index of times for the rare
+        question: whoever asks goes on to read the log up to the answer, which takes longer.
+        """
+        require_zone(moment)
+        step = case((events_table.c.recorded_at <= moment, 1), else_=-1)
+        balance = func.sum(step).over(order_by=events_table.c.position).label("balance")
+        balances = select(events_table.c.position, balance).subquery()
+        best = (
+            select(balances.c.position)
+            # Below zero, the empty log before the first fact is the better cut.
+            .where(balances.c.balance >= 0)
+            .order_by(balances.c.balance.desc(), balances.c.position.desc())
+            .limit(1)
+        )
         with named_errors(), self._engine.connect() as connection:
-            version = _stream_version(connection, stream)
-            counter = connection.execute(select(event_counter_table.c.position)).scalar_one()
-            newest = connection.execute(select(func.max(events_table.c.position))).scalar_one() or 0
-        if version != expected_version:
-            raise VersionConflict(stream, expected_version, version) from error
-        if newest > counter:
-            raise CounterBehindLog(counter, newest) from error
+            return connection.execute(best).scalar_one_or_none() or 0
 
 
-def _take_positions(connection: Connection, count: int) -> int:
-    taken = update(event_counter_table).values(position=event_counter_table.c.position + count)
-    return int(connection.execute(taken.returning(event_counter_table.c.position)).scalar_one())
+_EVENTS = select(
+    events_table.c.position,
+    events_table.c.stream,
+    events_table.c.version,
+    events_table.c.name,
+    events_table.c.fact_version,
+    events_table.c.payload,
+    events_table.c.actor,
+    events_table.c.recorded_at,
+    events_table.c.command_id,
+)
 
 
-def _stream_version(connection: Connection, stream: str) -> int:
-    newest = select(func.max(events_table.c.version)).where(events_table.c.stream == stream)
-    return int(connection.execute(newest).scalar_one() or 0)
-
-
-def _first_answer(connection: Connection, command_id: str, fingerprint: str) -> Appended | None:
-    row = connection.execute(select(commands_table).where(commands_table.c.command_id == command_id)).one_or_none()
-    if row is None:
-        return None
-    if row.fingerprint != fingerprint:
-        raise CommandIdReused(command_id)
-    return Appended(stream=row.stream, version=row.version, position=row.position, answer=row.answer, replayed=True)
-
-
-def _event_rows(
-    encoded: Sequence[EncodedFact], last: Appended, provenance: Provenance, command: Command | None
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "position": last.position - behind,
-            "stream": last.stream,
-            "version": last.version - behind,
-            "name": fact.name,
-            "fact_version": fact.version,
-            "payload": fact.payload.decode(),
-            "actor": provenance.actor,
-            "recorded_at": provenance.recorded_at,
-            "command_id": command.command_id if command else "",
-        }
-        for behind, fact in zip(range(len(encoded) - 1, -1, -1), encoded, strict=True)
-    ]
-
-
-def _command_row(command: Command, answer: Appended, provenance: Provenance) -> dict[str, Any]:
-    return {
-        "command_id": command.command_id,
-        "fingerprint": command.fingerprint,
-        "stream": answer.stream,
-        "version": answer.version,
-        "position": answer.position,
-        "answer": answer.answer,
-        "recorded_at": provenance.recorded_at,
-    }
-
-
-def _stored(row: Row[Any]) -> StoredEvent:
+def _stored(  # noqa: PLR0913, PLR0917 - a row of the table, in the order of its columns
+    position: int,
+    stream: str,
+    version: int,
+    name: str,
+    fact_version: int,
+    payload: str,
+    actor: str,
+    recorded_at: datetime,
+    command_id: str,
+) -> StoredEvent:
     return StoredEvent(
-        position=row.position,
-        stream=row.stream,
-        version=row.version,
-        encoded=EncodedFact(name=row.name, version=row.fact_version, payload=row.payload.encode()),
-        actor=row.actor,
-        recorded_at=row.recorded_at,
-        command_id=row.command_id,
+        position=position,
+        stream=stream,
+        version=version,
+        encoded=EncodedFact(name=name, version=fact_version, payload=payload.encode()),
+        actor=actor,
+        recorded_at=recorded_at,
+        command_id=command_id,
     )

@@ -5,7 +5,7 @@ Promises, each held by the contract suite `tests/contract/test_event_store.py`:
 1. Position order is commit order: a reader that saw position n has seen everything below n, for ever.
 2. Positions and versions have no gaps; a rolled-back append leaves none.
 3. `expected_version` is mandatory, and a stale one appends nothing.
-4. A command id answers a replay with its first answer, and refuses another body.
+4. A command id answers a replay with its first answer, and refuses another body; two at once get the same answer.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from events.errors import NaiveMoment
+from events.errors import NaiveMoment, UnstorableText
 from events.registry import EncodedFact, FactRegistry
 
 
@@ -61,14 +61,15 @@ class Provenance:
 
     Raises:
         NaiveMoment: `recorded_at` has no time zone.
+        UnstorableText: the actor's name cannot be stored.
     """
 
     actor: str
     recorded_at: datetime
 
     def __post_init__(self) -> None:
-        if self.recorded_at.tzinfo is None:
-            raise NaiveMoment(self.recorded_at)
+        require_zone(self.recorded_at)
+        require_storable("actor", self.actor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,7 @@ class Command:
 
     Raises:
         ValueError: the id is empty. Without an id there is no command to remember: pass None instead of a Command.
+        UnstorableText: one of its texts cannot be stored.
     """
 
     command_id: str
@@ -86,6 +88,9 @@ class Command:
     def __post_init__(self) -> None:
         if not self.command_id:
             raise ValueError("a command needs an id; pass no Command at all where none was given")
+        require_storable("command id", self.command_id)
+        require_storable("fingerprint", self.fingerprint)
+        require_storable("answer", self.answer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +126,7 @@ class EventStore(Protocol):
             CommandIdReused: the command's id is known with another fingerprint.
             UnregisteredFact: a fact has no name.
             UnreadableFact: a fact holds values that its type forbids.
+            UnstorableText: the stream's name holds a NUL or a lone surrogate.
             DatabaseUnavailable: it is not known whether anything was appended; retry with the same command id.
         """
         ...
@@ -144,6 +150,41 @@ class EventStore(Protocol):
     def head(self) -> int:
         """Return the last committed position, 0 for an empty log."""
         ...
+
+    def position_at(self, moment: datetime) -> int:
+        """Return where the log stood at `moment`: everything up to that position counts as recorded by then.
+
+        As long as clocks never went back, that is the last position recorded at or before the moment; 0 if there is
+        none. But clocks jump, and positions do not follow them. So it is defined as the cut of the log that puts the
+        fewest facts on the wrong side of the moment (those up to it that were recorded later, and those after it that
+        were recorded by then), and the highest position of several such cuts. So one fact with a wrong time sways the
+        answer only for moments right beside its place, and a later moment never gets a lower position.
+
+        Raises:
+            NaiveMoment: it has no time zone.
+        """
+        ...
+
+
+def require_storable(what: str, text: str) -> None:
+    """Check a text that goes into a column of its own, before a database sees it.
+
+    Raises:
+        UnstorableText: it holds a NUL, or half a surrogate pair, which is no text in UTF-8.
+    """
+    # isascii() settles nearly every text without encoding it.
+    if "\0" in text or not (text.isascii() or text.encode(errors="replace").decode() == text):
+        raise UnstorableText(what, text)
+
+
+def require_zone(moment: datetime) -> None:
+    """Check a moment.
+
+    Raises:
+        NaiveMoment: it has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise NaiveMoment(moment)
 
 
 def recorded(event: StoredEvent, registry: FactRegistry) -> RecordedFact:

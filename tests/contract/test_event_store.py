@@ -1,13 +1,23 @@
 """Every promise of `events.store`, held by every implementation of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events.database import open_database
-from events.errors import CommandIdReused, NaiveMoment, UnreadableFact, UnregisteredFact, VersionConflict
+from events.errors import (
+    CommandIdReused,
+    NaiveMoment,
+    UnreadableFact,
+    UnregisteredFact,
+    UnstorableText,
+    VersionConflict,
+)
 from events.facts import REGISTRY, CodeDeployed, ProposedVariant, SplitTestCreated
 from events.memory_store import MemoryEventStore
 from events.sql_store import SqlEventStore
@@ -156,6 +166,38 @@ def test_an_append_of_nothing_without_a_command_changes_nothing(store: EventStor
     assert store.head() == 1
 
 
+def test_a_name_that_no_database_keeps_is_refused_before_anything_is_written(store: EventStore) -> None:
+    for stream in ("a\0b", "a\ud800b"):
+        with pytest.raises(UnstorableText, match="stream"):
+            store.append(stream, [published()], expected_version=0, provenance=BY_ANNA, command=ORDER)
+
+    assert store.head() == 0
+    assert store.answered(ORDER.command_id, ORDER.fingerprint) is None
+
+
+@pytest.mark.parametrize("text", ["\0", "an\0na", "\ud800", "Зелёная\udfff"])
+def test_provenance_and_commands_refuse_texts_that_no_database_keeps(text: str) -> None:
+    with pytest.raises(UnstorableText, match="actor"):
+        Provenance(actor=text, recorded_at=NOW)
+    with pytest.raises(UnstorableText, match="command id"):
+        Command(command_id=text, fingerprint="")
+    with pytest.raises(UnstorableText, match="fingerprint"):
+        Command(command_id="1", fingerprint=text)
+    with pytest.raises(UnstorableText, match="answer"):
+        Command(command_id="1", fingerprint="", answer=text)
+
+
+def test_names_of_every_other_kind_are_kept(store: EventStore) -> None:
+    odd = "a\nb\tc\\d'e\"f%s%(g)s{h}\x01\x1f\u2028😀"
+    command = Command(command_id=odd, fingerprint=odd, answer=odd)
+    provenance = Provenance(actor=odd, recorded_at=NOW)
+
+    store.append(odd, some_facts(2), expected_version=0, provenance=provenance, command=command)
+
+    assert [(each.stream, each.actor, each.command_id) for each in store.read_stream(odd)] == [(odd, odd, odd)] * 2
+    assert store.answered(odd, odd) == Appended(stream=odd, version=2, position=2, answer=odd, replayed=True)
+
+
 # --- Commands ---------------------------------------------------------------------------------------------------------
 
 
@@ -258,3 +300,75 @@ def test_the_log_is_read_in_batches(store: EventStore, after: int, limit: int, e
         store.append(f"stream-{number % 2}", some_facts(1), expected_version=number // 2, provenance=BY_ANNA)
 
     assert positions(store.read(after=after, limit=limit)) == expected
+
+
+# --- Reading by time --------------------------------------------------------------------------------------------------
+
+
+def record_at(store: EventStore, minutes: Sequence[int]) -> None:
+    """Append a fact for every one of `minutes` after NOW, in the order given, each of a stream of its own."""
+    for number, minute in enumerate(minutes):
+        moment = NOW + timedelta(minutes=minute)
+        store.append(f"{number}", [published()], expected_version=0, provenance=replace(BY_ANNA, recorded_at=moment))
+
+
+def best_cut(minutes: Sequence[int], minute: int) -> int:
+    """Return the definition of `position_at`, word by word."""
+
+    def on_the_wrong_side(cut: int) -> int:
+        return sum(each > minute for each in minutes[:cut]) + sum(each <= minute for each in minutes[cut:])
+
+    return min(range(len(minutes) + 1), key=lambda cut: (on_the_wrong_side(cut), -cut))
+
+
+def test_an_empty_log_stands_at_zero_at_every_moment(store: EventStore) -> None:
+    assert store.position_at(NOW) == 0
+
+
+@pytest.mark.parametrize(("minute", "expected"), [(-1, 0), (0, 1), (5, 1), (10, 3), (19, 3), (20, 4), (99, 4)])
+def test_the_position_at_a_moment_is_the_last_one_recorded_by_then(
+    store: EventStore, minute: int, expected: int
+) -> None:
+    record_at(store, [0, 10, 10, 20])
+
+    assert store.position_at(NOW + timedelta(minutes=minute)) == expected
+
+
+def test_a_moment_is_compared_to_the_microsecond_and_in_any_zone(store: EventStore) -> None:
+    record_at(store, [0])
+    elsewhere = NOW.astimezone(timezone(timedelta(hours=5, minutes=45)))
+
+    assert store.position_at(elsewhere) == 1
+    assert store.position_at(elsewhere - timedelta(microseconds=1)) == 0
+
+
+def test_a_moment_without_a_zone_has_no_position(store: EventStore) -> None:
+    with pytest.raises(NaiveMoment):
+        store.position_at(datetime(2026, 5, 3))  # noqa: DTZ001 - the bad input
+
+
+@pytest.mark.parametrize("wrong_clock", [-(10**7), 10**7])
+def test_one_wrong_clock_does_not_move_the_rest_of_history(store: EventStore, wrong_clock: int) -> None:
+    record_at(store, [0, 10, 20, wrong_clock, 30, 40])
+
+    assert [store.position_at(NOW + timedelta(minutes=minute)) for minute in (0, 35, 45)] == [1, 5, 6]
+
+
+@given(minutes=st.lists(st.integers(0, 6), max_size=12))
+def test_the_position_at_a_moment_is_the_best_cut_and_never_goes_back(minutes: list[int]) -> None:
+    store = MemoryEventStore(REGISTRY)
+    record_at(store, minutes)
+
+    found = [store.position_at(NOW + timedelta(minutes=minute)) for minute in range(-1, 8)]
+
+    assert found == [best_cut(minutes, minute) for minute in range(-1, 8)]
+    assert found == sorted(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_store_finds_the_best_cut_through_jumping_clocks(store: EventStore, seed: int) -> None:
+    minutes = Random(seed).choices(range(7), k=25)  # noqa: S311 - a test's data
+    record_at(store, minutes)
+
+    for minute in range(-1, 8):
+        assert store.position_at(NOW + timedelta(minutes=minute)) == best_cut(minutes, minute)

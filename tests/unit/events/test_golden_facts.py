@@ -16,6 +16,7 @@ from events.facts import (
     CodeDeployed,
     DraftDiscarded,
     FilterUsed,
+    GroupsMoved,
     ManagersChanged,
     Overlap,
     PreparedVariant,
@@ -68,6 +69,7 @@ EXPECTED: dict[tuple[str, int], Any] = {
             ProposedVariant(name="red", groups=120),
         ),
         split_equally=True,
+        reshuffle=True,
     ),
     ("SettingsGroupPrepared", 1): SettingsGroupPrepared(
         key="green_button",
@@ -82,6 +84,8 @@ EXPECTED: dict[tuple[str, int], Any] = {
             Overlap(key="big_photo", settings_group=1, shared_groups=3),
             Overlap(key="small_photo", settings_group=4, shared_groups=1, shared_users=17, same_type=True),
         ),
+        kept_groups=4,
+        moved=(GroupsMoved(before="", after="red", groups=2), GroupsMoved(before="control", after="", groups=1)),
     ),
     ("SettingsGroupPreparationFailed", 1): SettingsGroupPreparationFailed(
         key="green_button", settings_group=2, reason="the users table has no column for country_id"
