@@ -12,7 +12,8 @@
         if client.get_active_variant("green_button", user) == "red":
             ...
 
-Conditions have a module of their own, `usersplit.conditions`; the bytes of hits are in `usersplit.hits`.
+Conditions have a module of their own, `usersplit.conditions`; the bytes of hits are in `usersplit.hits`, and what
+servers need to flush hits at the end of their workers in `usersplit.hooks`.
 """
 
 from usersplit._checker import Checker
@@ -33,7 +34,7 @@ from usersplit._errors import (
 )
 from usersplit._hit_accounting import DropReason, HitStats
 from usersplit._hit_logger import HitLogger
-from usersplit._hit_transport import HitTransport, MemoryHitTransport
+from usersplit._hit_transport import HitTransport, MemoryHitTransport, Refusal
 from usersplit._kafka_transport import HITS_TOPIC, KafkaHitTransport
 from usersplit._memory_configs import Configs, MemoryConfigs
 from usersplit._split_groups import (
@@ -71,6 +72,7 @@ __all__ = [
     "MemoryHitTransport",
     "MiskeyedConfig",
     "Reason",
+    "Refusal",
     "SplitTestConfig",
     "Status",
     "Unit",

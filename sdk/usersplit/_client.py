@@ -10,7 +10,7 @@ from usersplit._checker import Checker
 from usersplit._decision import Answer
 from usersplit._directory_configs import DirectoryConfigs
 from usersplit._hit_accounting import HitStats
-from usersplit._hit_logger import HitLogger
+from usersplit._hit_logger import DEFAULT_CAPACITY, DEFAULT_CAPACITY_BYTES, DEFAULT_SPOOL_BYTES, HitLogger
 from usersplit._kafka_transport import HITS_TOPIC, KafkaHitTransport
 from usersplit._memory_configs import Configs
 from usersplit._units import Environment, Unit
@@ -48,9 +48,18 @@ class UserSplit:
         """See `Checker.explain`."""
         return self.checker.explain(key, user, environment)
 
-    def log_hit(self, key: str, variant: str | None, user: Unit, environment: Environment | None = None) -> bool:
+    def log_hit(
+        self,
+        key: str,
+        variant: str | None,
+        user: Unit,
+        environment: Environment | None = None,
+        *,
+        settings_group: int | None = None,
+        forced: bool = False,
+    ) -> bool:
         """See `Checker.log_hit`."""
-        return self.checker.log_hit(key, variant, user, environment)
+        return self.checker.log_hit(key, variant, user, environment, settings_group=settings_group, forced=forced)
 
     def stats(self) -> HitStats:
         """See `HitLogger.stats`."""
@@ -82,7 +91,11 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
     environment_name: str,
     host: str | None = None,
     topic: str = HITS_TOPIC,
-    capacity: int = 100_000,
+    capacity: int = DEFAULT_CAPACITY,
+    capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
+    spool_directory: str | os.PathLike[str] | None = None,
+    spool_bytes: int = DEFAULT_SPOOL_BYTES,
+    remembered_exposures: int = 0,
     reload_seconds: float = 1.0,
     kafka: Mapping[str, Any] | None = None,
 ) -> UserSplit:
@@ -98,7 +111,13 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
             tell managers that the code of a test is deployed, so it must not be said by accident.
         host: this server's name; None asks the operating system.
         topic: where hits go.
-        capacity: how many hits wait at most.
+        capacity: how many hits wait in memory at most.
+        capacity_bytes: how much memory they take at most; the Kafka client has up to 32 MiB more in hand.
+        spool_directory: a directory where hits wait that cannot be delivered now, and at the end of the process; None
+            has none. The processes of a server may share it.
+        spool_bytes: how much each process keeps there at most.
+        remembered_exposures: how many exposures are remembered, so that the same unit is logged once per test, variant
+            and settings group, by each process; 0 logs every check.
         reload_seconds: how often changed configs are looked for.
         kafka: further settings of librdkafka, by its own names ("security.protocol").
     """
@@ -112,5 +131,9 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
             environment_name=environment_name,
             host=socket.gethostname() if host is None else host,
             capacity=capacity,
+            capacity_bytes=capacity_bytes,
+            spool_directory=spool_directory,
+            spool_bytes=spool_bytes,
+            remembered_exposures=remembered_exposures,
         ),
     )

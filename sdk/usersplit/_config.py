@@ -33,7 +33,7 @@ class SplitTestConfig:
 
     Attributes:
         key: the test's key.
-        position: of the fact that last changed the document; the higher one wins.
+        position: of the fact that last changed the document; an older one never replaces a newer one.
         status: where the test is in its life.
         type: web, mobile, server …
         settings_group: number of the current settings group; 0 while none is prepared.

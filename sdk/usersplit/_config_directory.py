@@ -60,10 +60,10 @@ class ConfigDirectory:
         self._problem_by_file.pop("", None)
         configs = {key: config for key, config in self.configs.items() if key + SUFFIX in found}
         versions = {name: version for name, version in self._versions.items() if name in found}
-        for gone in self._versions.keys() - found.keys():
-            self._problem_by_file.pop(gone, None)
+        for gone in self._problem_by_file.keys() - found.keys():
+            del self._problem_by_file[gone]
         for name, version in found.items():
-            if versions.get(name) != version:
+            if version is None or versions.get(name) != version:
                 self._take(name, configs, versions)
         # In this order: a fork in between leaves the child with files to read again, not with files it never read.
         self.configs = configs
@@ -71,8 +71,9 @@ class ConfigDirectory:
         self.problems = tuple(self._problem_by_file.values())
         return True
 
-    def _list(self) -> dict[str, FileVersion]:
-        found: dict[str, FileVersion] = {}
+    def _list(self) -> dict[str, FileVersion | None]:
+        """Return the version of each file, None for one that is there and cannot be looked at."""
+        found: dict[str, FileVersion | None] = {}
         with os.scandir(self._path) as entries:
             for entry in entries:
                 # A name with a leading dot is a file that is being written, to be moved into place.
@@ -81,10 +82,25 @@ class ConfigDirectory:
                         found[entry.name] = _version(entry.stat())
                     except FileNotFoundError:
                         continue  # removed since it was listed
+                    except OSError:
+                        # One bad entry must not freeze the others; reading it will say what is wrong with it.
+                        self._require_searchable(entry)
+                        found[entry.name] = None
         return found
+
+    def _require_searchable(self, entry: os.DirEntry[str]) -> None:
+        # Denied even without following a link, it is the directory that denies, and every file in it.
+        try:
+            entry.stat(follow_symlinks=False)
+        except PermissionError:
+            raise
+        except OSError:
+            return
 
     def _take(self, name: str, configs: dict[str, SplitTestConfig], versions: dict[str, FileVersion]) -> None:
         key = name.removesuffix(SUFFIX)
+        known = configs.get(key)
+        meanwhile = "The test is unknown." if known is None else "The last good config stays in force."
         try:
             text, versions[name] = _read(self._path / name)
             config = parse_config(text, key=key)
@@ -92,22 +108,28 @@ class ConfigDirectory:
             return  # removed since it was listed: the next look forgets it
         except OSError as error:
             # Without a version of its own it is tried again on every look: permissions may be mended.
-            self._report(name, f"The file {name} cannot be read ({error}); the last good config stays in force.")
+            versions.pop(name, None)
+            self._report(name, f"The file {name} cannot be read ({error}); make it readable. {meanwhile}")
             return
         except UnreadableConfig as error:
-            self._report(name, f"{error} The last good config stays in force.")
+            self._report(name, f"{error} {meanwhile}")
             return
-        known = configs.get(key)
-        if config is None:
-            configs.pop(key, None)
-        elif known is not None and config.position < known.position:
+        if config is None and known is not None:
+            self._report(
+                name,
+                f"The file {name} was the config of a test and is a document of another kind now; restart the agent, "
+                f"which lays it out again. {meanwhile}",
+            )
+            return
+        if config is not None and known is not None and config.position < known.position:
             self._report(
                 name,
                 f"The file {name} is older (position {config.position}) than the config in hand "
-                f"({known.position}); it is ignored.",
+                f"({known.position}); it is ignored. If it is the right one, restart this service.",
             )
             return
-        elif known is None or config.position > known.position:
+        if config is not None:
+            # At the same position too: the same facts, in other words, or a damaged file that was repaired.
             configs[key] = config
         self._problem_by_file.pop(name, None)
 
@@ -125,8 +147,12 @@ def _version(status: os.stat_result) -> FileVersion:
 def _read(path: Path) -> tuple[bytes, FileVersion]:
     """Return the file's bytes with the version of exactly the file that was read, whatever took its place since."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # opening a named pipe must not wait
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE_BYTES:
             raise OSError(f"it is no regular file, or larger than {LARGEST_FILE_BYTES} bytes")
-        return file.read(), _version(status)
+        # The descriptor is closed below: for a directory, open() would raise and leave it to us all the same.
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(), _version(status)
+    finally:
+        os.close(descriptor)

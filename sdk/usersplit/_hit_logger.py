@@ -1,30 +1,35 @@
 """Logging hits from a service: an append to a bounded buffer, and nothing that could raise or wait."""
 
-import atexit
-import threading
+import json
+import os
 import time
 import warnings
-import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
+from usersplit._exposures import Exposures
 from usersplit._forks import watch_forks
-from usersplit._hit_accounting import HitStats
-from usersplit._hit_record import HitOrigin
+from usersplit._hit_accounting import HitAccount, HitStats
+from usersplit._hit_buffer import USUAL_LENGTH, HitBuffer
+from usersplit._hit_encoding import HitEncoder
+from usersplit._hit_record import BufferedHit, HitOrigin
+from usersplit._hit_sender import HitSender
+from usersplit._hit_spool import HitSpool
 from usersplit._hit_transport import HitTransport
 from usersplit._hit_worker import HitWorker
+from usersplit._shutdown import EXIT_TIMEOUT_SECONDS, close_at_exit
 
-_EXIT_TIMEOUT_SECONDS: Final = 2.0
-
-_open_workers: Final[weakref.WeakSet[HitWorker]] = weakref.WeakSet()
+DEFAULT_CAPACITY: Final = 100_000
+DEFAULT_CAPACITY_BYTES: Final = 64 * 2**20
+DEFAULT_SPOOL_BYTES: Final = 256 * 2**20
 
 
 class HitLogger:
     """Takes hits from any thread and delivers them in the background.
 
-    At all times `accepted == delivered + dropped + buffered` holds, see `stats`. After a fork parent and child each
-    have their own buffer, connection and counts.
+    At all times `accepted == delivered + dropped + buffered + spooled` holds, see `stats`. After a fork parent and
+    child each have their own buffer, connection, spool and counts.
 
     Args:
         transport: the wire; the logger owns it.
@@ -33,28 +38,57 @@ class HitLogger:
         host: the server, as hits name it.
         capacity: how many hits wait at most, before new ones are dropped as "buffer_full". Threads that log at the
             very same moment may exceed it by one hit each.
+        capacity_bytes: how much memory the waiting hits take at most: 512 bytes each, and the length of those whose
+            texts are longer than 256 characters or that have attributes.
+        spool_directory: where hits wait that cannot be delivered now; None has no spool. A directory on a disk of this
+            server; its processes may share it.
+        spool_bytes: how much this process keeps there at most; beyond it the oldest hits are dropped as "spool_full".
+        remembered_exposures: how many exposures are remembered, so that the same unit is logged once per test, variant
+            and settings group; 0 logs all.
         interval_seconds: how long a hit waits at most until the background thread looks for it.
         now_ns: the clock, Unix time in nanoseconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of a service, all by name
         self,
         transport: HitTransport,
         *,
         app: str,
         environment_name: str,
         host: str = "",
-        capacity: int = 100_000,
+        capacity: int = DEFAULT_CAPACITY,
+        capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
+        spool_directory: str | os.PathLike[str] | None = None,
+        spool_bytes: int = DEFAULT_SPOOL_BYTES,
+        remembered_exposures: int = 0,
         interval_seconds: float = 0.05,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        origin = HitOrigin(app=app, host=host, environment_name=environment_name)
-        self._worker = HitWorker(transport, origin, interval_seconds=interval_seconds)
-        self._buffer = self._worker.buffer
-        self._capacity = capacity
+        account = HitAccount()
+        self._buffer = HitBuffer(capacity=capacity, capacity_bytes=capacity_bytes)
+        sender = HitSender(
+            buffer=self._buffer,
+            account=account,
+            transport=transport,
+            encoder=HitEncoder(HitOrigin(app=app, host=host, environment_name=environment_name)),
+            spool=None
+            if spool_directory is None
+            else HitSpool(spool_directory, max_bytes=spool_bytes, lost=account.lose_spooled, recovered=account.recover),
+            random_bytes=os.urandom,
+        )
+        self._exposures = Exposures(remembered_exposures) if remembered_exposures else None
+        self._worker = HitWorker(
+            buffer=self._buffer,
+            account=account,
+            sender=sender,
+            exposures=self._exposures,
+            interval_seconds=interval_seconds,
+            monotonic=time.monotonic,
+        )
+        self._hits = self._buffer.hits
         self._now_ns = now_ns
         watch_forks(self._worker)
-        _close_at_exit(self._worker)
+        close_at_exit(self._worker)
 
     def log(  # noqa: PLR0913 - the fields of a hit, all by name
         self,
@@ -86,7 +120,8 @@ class HitLogger:
             platform: …
             country: …
             forced: the variant was forced, not drawn.
-            attributes: free attributes, or the text of a JSON object.
+            attributes: free attributes, or the text of a JSON object. They are made text at once, for a mapping may
+                change after the call; so such a hit costs the caller more than others.
             occurred_at_ns: Unix time in nanoseconds; None is now.
             hit_id: an id for a hit that may be logged again, so that readers count it once; "" makes one.
 
@@ -99,40 +134,65 @@ class HitLogger:
         if worker.closing:
             worker.late.tick()
             return False
-        if len(self._buffer) >= self._capacity:
-            worker.full.tick()
+        buffer = self._buffer
+        hits = self._hits
+        if len(hits) >= buffer.limit:
+            buffer.full.tick()
             return False
+        exposures = self._exposures
+        if exposures is not None and not hit_id and not forced:
+            try:
+                exposure = (unit_type, unit_id, test_key, variant, settings_group)
+                if exposures.is_known(exposure):
+                    worker.duplicates.tick()
+                    return False
+                exposures.remember(exposure)
+            except Exception:  # noqa: BLE001, S110 - an id that cannot be compared is never a duplicate
+                pass
         # A plain tuple in the order of LoggedHit, whose own constructor costs the caller as much as all the rest.
-        self._buffer.append(
-            (
-                self._now_ns() if occurred_at_ns is None else occurred_at_ns,
-                test_key,
-                settings_group,
-                variant,
-                unit_type,
-                unit_id,
-                split_group,
-                platform,
-                country,
-                forced,
-                attributes,
-                hit_id,
-            )
+        hit: BufferedHit = (
+            self._now_ns() if occurred_at_ns is None else occurred_at_ns,
+            test_key,
+            settings_group,
+            variant,
+            unit_type,
+            unit_id,
+            split_group,
+            platform,
+            country,
+            forced,
+            "",
+            hit_id,
+            0,
         )
-        return True
+        try:
+            if attributes is None and (
+                len(test_key)
+                + len(variant)
+                + len(platform)  # type: ignore[arg-type]  # of another type: the exception below
+                + len(country)  # type: ignore[arg-type]
+                + (0 if type(unit_id) is int else len(unit_id))  # type: ignore[arg-type]
+                <= USUAL_LENGTH
+            ):
+                hits.append(hit)
+                return True
+        except Exception:  # noqa: BLE001, S110 - a number as a country, an object as an id
+            pass
+        return buffer.add_large(_measured(hit, attributes))
 
     def stats(self) -> HitStats:
         """Return what became of the hits of this process."""
         return self._worker.stats()
 
     def flush(self, timeout_seconds: float = 5.0) -> bool:
-        """Wait until no hit is on its way any more; answer whether that was so within the timeout."""
+        """Wait until no hit is on its way or in the spool; answer whether that was so within the timeout."""
         return self._worker.flush(timeout_seconds)
 
     def close(self, timeout_seconds: float = 5.0) -> None:
-        """Deliver what can be delivered in time; the rest is counted as dropped ("close_deadline"). Idempotent.
+        """Deliver what can be delivered in time. Idempotent.
 
-        At the normal end of a process this happens by itself, but not on SIGTERM or `os._exit`.
+        The rest goes to the spool; without one it is counted as dropped ("close_deadline"). At the normal end of a
+        process this happens by itself, but not on SIGTERM or `os._exit`: see `usersplit.hooks`.
         """
         self._worker.close(timeout_seconds)
 
@@ -147,28 +207,21 @@ class HitLogger:
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
         worker: HitWorker | None = getattr(self, "_worker", None)
         if worker is not None and not worker.closing:
-            worker.finish(_EXIT_TIMEOUT_SECONDS)
+            worker.finish(EXIT_TIMEOUT_SECONDS)
             _warn(
                 f"unclosed {type(self).__name__}; use it in a with statement or close it", ResourceWarning, source=self
             )
 
 
-_exit_hook_lock: Final = threading.Lock()
-_exit_hook_is_set = False
+def _measured(hit: BufferedHit, attributes: Mapping[str, object] | str | None) -> BufferedHit:
+    """Return the hit with its attributes as text, and how much larger than usual it is. Whatever fails, fails later."""
+    try:
+        text = attributes if isinstance(attributes, str) else _json_text(attributes)
+        extra_bytes = sum(len(str(value)) for value in (*hit[1:9], text))
+    except Exception:  # noqa: BLE001 - the encoder says which hit it was
+        return (*hit[:10], attributes, hit[11], 0)
+    return (*hit[:10], text, hit[11], extra_bytes)
 
 
-def _close_at_exit(worker: HitWorker) -> None:
-    global _exit_hook_is_set  # noqa: PLW0603 - one hook a process, set on first use and not on import
-    with _exit_hook_lock:
-        _open_workers.add(worker)
-        if not _exit_hook_is_set:
-            atexit.register(_close_open_workers)
-            _exit_hook_is_set = True
-
-
-def _close_open_workers() -> None:
-    workers = list(_open_workers)
-    for worker in workers:
-        worker.finish(_EXIT_TIMEOUT_SECONDS)  # all at once, so that their deadlines pass together
-    for worker in workers:
-        worker.close(_EXIT_TIMEOUT_SECONDS)
+def _json_text(attributes: Mapping[str, object] | None) -> str:
+    return json.dumps(dict(attributes), ensure_ascii=False, separators=(",", ":"), default=str) if attributes else "{}"

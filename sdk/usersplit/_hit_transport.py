@@ -1,38 +1,53 @@
 """The wire of hits as one port, and its version in memory."""
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
 from usersplit.hits import Hit, decode_hit
 
-Report: TypeAlias = Callable[[str], None]
-"""Told once for every record that was sent: "" when it was acknowledged, else why it was not."""
+Record: TypeAlias = tuple[bytes, bytes]
+"""A hit as it travels: the key (the unit's id) and the value."""
+
+
+class Refusal(NamedTuple):
+    """A record that was sent and not delivered.
+
+    Attributes:
+        record: what was sent.
+        error: why it was refused.
+        permanent: it would be refused again, whenever it is sent.
+    """
+
+    record: Record
+    error: str
+    permanent: bool
 
 
 class HitTransport(Protocol):
     """Carries encoded hits away. Used by one background thread at a time; nothing of it is on a caller's path."""
 
-    def bind(self, report: Report) -> None:
-        """Report to `report` from now on, from within `send`, `poll` and `close` only."""
+    def bind(self, refused: Callable[[Refusal], None]) -> None:
+        """Tell `refused` of every record that is not delivered, from within `send`, `poll` and `close` only."""
         ...
 
-    def send(self, *, key: bytes, value: bytes) -> bool:
-        """Take one record, without waiting for its acknowledgement.
+    def send(self, records: Sequence[Record]) -> int:
+        """Take records from the front, without waiting for acknowledgements; return how many.
 
-        Returns:
-            False when there is no room now: `poll`, then send it again. It was not taken and is not reported.
-
-        Raises:
-            Exception: the record cannot be sent at all; it is not reported.
+        Fewer than all: there is no room now. `poll`, then send the rest. A record that cannot be sent at all is
+        taken, and refused at once.
         """
         ...
 
     def poll(self, timeout_seconds: float) -> None:
-        """Report what has been acknowledged or refused; wait at most so long for the first of it."""
+        """Learn what has been acknowledged or refused; wait at most so long for the first of it."""
+        ...
+
+    def outstanding(self) -> int:
+        """Return how many records were taken, and are neither acknowledged nor refused yet; never too few."""
         ...
 
     def close(self, timeout_seconds: float) -> None:
-        """Wait at most so long for acknowledgements, then let go of the connection. Idempotent."""
+        """Wait at most so long for acknowledgements, refuse the rest, let go of the connection. Idempotent."""
         ...
 
     def abandon(self) -> None:
@@ -44,35 +59,42 @@ class MemoryHitTransport:
     """Keeps the records in memory, for tests of services.
 
     While `available` is False it takes nothing, like a broker that is away. While `error` is not "" every record is
-    refused for that reason.
+    refused for that reason, for good if `permanent`.
     """
 
     def __init__(self) -> None:
-        self.records: list[tuple[bytes, bytes]] = []
+        self.records: list[Record] = []
         self.available = True
         self.error = ""
-        self._report: Report = _nobody
+        self.permanent = True
+        self._refused: Callable[[Refusal], None] = _nobody
 
     @property
     def hits(self) -> list[Hit]:
         """The hits that arrived, in order."""
         return [decode_hit(value) for _, value in self.records]
 
-    def bind(self, report: Report) -> None:
+    def bind(self, refused: Callable[[Refusal], None]) -> None:
         """See `HitTransport`."""
-        self._report = report
+        self._refused = refused
 
-    def send(self, *, key: bytes, value: bytes) -> bool:
+    def send(self, records: Sequence[Record]) -> int:
         """See `HitTransport`."""
         if not self.available:
-            return False
-        if not self.error:
-            self.records.append((key, value))
-        self._report(self.error)
-        return True
+            return 0
+        for record in records:
+            if self.error:
+                self._refused(Refusal(record, self.error, self.permanent))
+            else:
+                self.records.append(record)
+        return len(records)
 
     def poll(self, timeout_seconds: float) -> None:
-        """See `HitTransport`. Everything was reported already."""
+        """See `HitTransport`. Everything was acknowledged already."""
+
+    def outstanding(self) -> int:
+        """See `HitTransport`."""
+        return 0
 
     def close(self, timeout_seconds: float) -> None:
         """See `HitTransport`. The records stay, to be looked at."""
@@ -82,5 +104,5 @@ class MemoryHitTransport:
         self.records = []
 
 
-def _nobody(error: str) -> None:
+def _nobody(refusal: Refusal) -> None:
     """Nobody is bound yet."""

@@ -2,11 +2,13 @@
 
 import ctypes
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from usersplit._hit_transport import Report
+from usersplit._hit_transport import Record, Refusal
+from usersplit._kafka_log import kafka_logger
 
 _logger = logging.getLogger("usersplit.kafka")
 
@@ -20,11 +22,27 @@ _SETTINGS: Final[dict[str, Any]] = {
     # A broker that is away is waited for: the buffer in front is bounded and says what it drops. With a timeout here,
     # hits would be given up although there was room for them.
     "message.timeout.ms": 0,
-    "queue.buffering.max.messages": 100_000,
-    "queue.buffering.max.kbytes": 65_536,
+    # A topic that is not there yet is waited for as well, as long as the client knows how: an hour.
+    "topic.metadata.propagation.max.ms": 3_600_000,
+    "queue.buffering.max.messages": 50_000,
+    "queue.buffering.max.kbytes": 32_768,
+    # Acknowledged is what is neither refused nor outstanding: to be told of each would cost as much as sending it.
+    "delivery.report.only.error": True,
     # As the Java clients do it, so that others can find a unit's partition.
     "partitioner": "murmur2_random",
 }
+
+_PURGE_SECONDS: Final = 1.0
+
+# Of these records the broker will never take one, however often it is sent.
+_PERMANENT: Final = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.INVALID_RECORD,
+    }
+)
 
 
 class KafkaHitTransport:
@@ -49,37 +67,50 @@ class KafkaHitTransport:
             **{name.replace("_", "."): value for name, value in settings.items()},
         }
         self._producer: Producer | None = None
-        self._report: Report | None = None
+        self._unreported = 0
+        self._refused: Callable[[Refusal], None] | None = None
 
     def __repr__(self) -> str:  # the settings may hold a password
         return f"KafkaHitTransport({self._settings['bootstrap.servers']!r}, topic={self._topic!r})"
 
-    def bind(self, report: Report) -> None:
+    def bind(self, refused: Callable[[Refusal], None]) -> None:
         """See `HitTransport`."""
-        self._report = report
+        self._refused = refused
 
-    def send(self, *, key: bytes, value: bytes) -> bool:
+    def send(self, records: Sequence[Record]) -> int:
         """See `HitTransport`."""
-        producer = self._producer
-        if producer is None:
-            producer = self._producer = Producer(self._settings, logger=_logger)
-        try:
-            producer.produce(self._topic, value, key, on_delivery=self._delivered)
-        except BufferError:
-            return False
-        except KafkaException as error:
-            if not error.args[0].fatal():
-                raise
-            # An idempotent producer that lost its place is of no use any more; a new one goes on.
-            _logger.warning("The producer failed for good (%s); a new one takes over.", error)
-            self.close(0)
-            return False
-        return True
+        taken = 0
+        while taken < len(records):
+            try:
+                produce = self._connected().produce
+                topic = self._topic
+                for key, value in records[taken:] if taken else records:
+                    produce(topic, value, key)
+                    taken += 1
+            except BufferError:
+                break
+            except KafkaException as error:
+                kafka_error = error.args[0]
+                if kafka_error.fatal():
+                    # An idempotent producer that lost its place is of no use any more; a new one goes on.
+                    _logger.warning("The producer failed for good (%s); a new one takes over.", error)
+                    self.close(0)
+                    break
+                self._refuse(records[taken], str(kafka_error), permanent=kafka_error.code() in _PERMANENT)
+                taken += 1
+            except Exception as error:  # noqa: BLE001 - settings that the client does not know, and the like
+                self._refuse(records[taken], f"{type(error).__name__}: {error}", permanent=True)
+                taken += 1
+        return taken
 
     def poll(self, timeout_seconds: float) -> None:
         """See `HitTransport`."""
         if self._producer is not None:
             self._producer.poll(timeout_seconds)
+
+    def outstanding(self) -> int:
+        """See `HitTransport`. The client's own events are counted too until they are polled; hence never too few."""
+        return self._unreported + (0 if self._producer is None else len(self._producer))
 
     def close(self, timeout_seconds: float) -> None:
         """See `HitTransport`."""
@@ -89,7 +120,7 @@ class KafkaHitTransport:
         if producer.flush(timeout_seconds):
             # What is left is reported as refused. It may still have arrived: dropped means not known to be delivered.
             producer.purge()
-            producer.flush(0)
+            self._unreported += producer.flush(_PURGE_SECONDS)
 
     def abandon(self) -> None:
         """See `HitTransport`.
@@ -101,7 +132,19 @@ class KafkaHitTransport:
         if self._producer is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
             self._producer = None
+        self._unreported = 0
 
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
-        if self._report is not None:
-            self._report("" if error is None else str(error))
+    def _connected(self) -> Producer:
+        if self._producer is None:
+            self._producer = Producer({**self._settings, "on_delivery": self._reported}, logger=kafka_logger())
+        return self._producer
+
+    def _reported(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            key, value = message.key(), message.value()
+            record = (key if isinstance(key, bytes) else b"", value or b"")
+            self._refuse(record, str(error), permanent=error.code() in _PERMANENT)
+
+    def _refuse(self, record: Record, error: str, *, permanent: bool) -> None:
+        if self._refused is not None:
+            self._refused(Refusal(record, error, permanent))

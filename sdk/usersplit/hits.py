@@ -21,7 +21,7 @@ HIT_SCHEMA_ID: Final = 1
 # Read once with the module's own code, beside which it lies in the wheel: without it there is nothing to encode with.
 HIT_SCHEMA: Final = resources.files("usersplit").joinpath("schemas", "hit.avsc").read_text(encoding="utf-8")
 
-_PREFIX: Final = struct.pack(">bI", 0, HIT_SCHEMA_ID)
+HIT_PREFIX: Final = struct.pack(">bI", 0, HIT_SCHEMA_ID)
 _INT_LIMIT: Final = 2**31
 _LONG_LIMIT: Final = 2**63
 
@@ -89,7 +89,7 @@ def encode_hit(hit: Hit) -> bytes:
     if type(hit.forced) is not bool:
         raise UnencodableHit("The field forced of a hit must be True or False.")
     buffer = BytesIO()
-    buffer.write(_PREFIX)
+    buffer.write(HIT_PREFIX)
     try:
         fastavro.schemaless_writer(buffer, _CODEC_SCHEMA, record)
     except (TypeError, ValueError, AttributeError) as error:  # a lone surrogate is a ValueError too
@@ -106,12 +106,12 @@ def decode_hit(value: bytes) -> Hit:
         MalformedHit: `value` is not exactly one hit in the wire format. A damaged record often still decodes to
             something; therefore the hit must encode to the very bytes it came from.
     """
-    if value[: len(_PREFIX)] != _PREFIX:
+    if value[: len(HIT_PREFIX)] != HIT_PREFIX:
         raise MalformedHit(
             f"The message starts with {value[:5].hex() or 'nothing'}, a hit with 0x00 and schema id {HIT_SCHEMA_ID}."
         )
     body = BytesIO(value)
-    body.seek(len(_PREFIX))
+    body.seek(len(HIT_PREFIX))
     try:
         record: Any = fastavro.schemaless_reader(body, _CODEC_SCHEMA, None)
         hit = Hit(**record)

@@ -19,7 +19,7 @@ import streams.topics
 import usersplit
 from tests.support.kafka import RealKafka
 from tests.support.sdk_config_documents import config_document
-from usersplit import HitLogger, HitTransport, KafkaHitTransport, MemoryConfigs, MemoryHitTransport
+from usersplit import HitLogger, HitTransport, KafkaHitTransport, MemoryConfigs, MemoryHitTransport, Refusal
 from usersplit.hits import Hit, decode_hit, encode_hit
 
 SDK = Path(__file__).parents[2] / "sdk"
@@ -83,26 +83,55 @@ def hit(number: int, unit_id: str = "42") -> Hit:
     return Hit(hit_id=str(number), test_key="green_button", variant="red", unit_type="user", unit_id=unit_id)
 
 
-def test_every_record_is_reported_once_and_arrives(wire: Wire) -> None:
-    reports: list[str] = []
-    wire.transport.bind(reports.append)
-    for number in range(100):
-        assert wire.transport.send(key=b"42", value=encode_hit(hit(number)))
+def test_every_record_is_acknowledged_and_arrives(wire: Wire) -> None:
+    refused: list[Refusal] = []
+    wire.transport.bind(refused.append)
+    records = [(b"42", encode_hit(hit(number))) for number in range(100)]
+    assert wire.transport.send(records) == 100
     deadline = time.monotonic() + 20
-    while len(reports) < 100 and time.monotonic() < deadline:
+    while wire.transport.outstanding() and time.monotonic() < deadline:
         wire.transport.poll(0.1)
-    assert reports == [""] * 100
-    assert [decode_hit(value) for _, value in wire.arrived(100)] == [hit(number) for number in range(100)]
+    assert wire.transport.outstanding() == 0
+    assert refused == []
+    assert wire.arrived(100) == records
 
 
 def test_closing_waits_for_what_was_sent_and_is_idempotent(wire: Wire) -> None:
-    reports: list[str] = []
-    wire.transport.bind(reports.append)
-    assert wire.transport.send(key=b"42", value=encode_hit(hit(1)))
+    refused: list[Refusal] = []
+    wire.transport.bind(refused.append)
+    assert wire.transport.send([(b"42", encode_hit(hit(1)))]) == 1
     wire.transport.close(20)
     wire.transport.close(20)
-    assert reports == [""]
+    assert refused == []
+    assert wire.transport.outstanding() == 0
     assert len(wire.arrived(1)) == 1
+
+
+def test_what_is_not_acknowledged_when_it_closes_is_given_back() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        transport = KafkaHitTransport(f"127.0.0.1:{nobody.getsockname()[1]}")
+        refused: list[Refusal] = []
+        transport.bind(refused.append)
+        records = [(str(number).encode(), encode_hit(hit(number))) for number in range(1000)]
+        assert transport.send(records) == 1000
+        assert transport.outstanding() >= 1000
+        transport.close(0.1)
+    assert [refusal.record for refusal in refused] == records
+    assert not any(refusal.permanent for refusal in refused)
+    assert transport.outstanding() == 0
+
+
+def test_a_record_that_is_too_large_is_refused_for_good_and_alone(embedded_bootstrap: str) -> None:
+    topic = f"hits-{uuid.uuid4()}"
+    transport = KafkaHitTransport(embedded_bootstrap, topic=topic, message_max_bytes=2000)
+    refused: list[Refusal] = []
+    transport.bind(refused.append)
+    small, large = (b"1", encode_hit(hit(1))), (b"2", encode_hit(hit(2, unit_id="2" * 3000)))
+    assert transport.send([small, large, small]) == 3
+    transport.close(20)
+    assert [(refusal.record, refusal.permanent) for refusal in refused] == [(large, True)]
+    assert read_topic(embedded_bootstrap, topic, 2) == [small, small]
 
 
 def test_a_logger_delivers_through_it(wire: Wire) -> None:

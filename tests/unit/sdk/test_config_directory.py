@@ -89,13 +89,39 @@ def test_a_torn_file_of_a_test_never_seen_leaves_it_unknown(directory: Path, con
     put(directory, "another", text="{")
     configs.reload()
     assert status_of(configs, "another") is None
-    assert len(configs.problems()) == 1
+    (problem,) = configs.problems()
+    assert problem.reason.endswith("The test is unknown.")
 
 
 def test_a_document_of_another_kind_is_passed_over_in_silence(directory: Path, configs: DirectoryConfigs) -> None:
     put(directory, "circle", kind="user_group")
     configs.reload()
     assert configs.keys() == ("green_button",)
+    assert configs.problems() == ()
+
+
+def test_a_document_of_another_kind_in_a_tests_file_keeps_the_last_good_config_with_one_warning(
+    directory: Path, configs: DirectoryConfigs, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger=CONFIGS_LOG)
+    put(directory, kind="user_group", position=11)
+    for _ in range(3):
+        configs.reload()
+    assert status_of(configs) == "running"
+    (problem,) = configs.problems()
+    assert problem.file == "green_button.json"
+    assert problem.reason.endswith("The last good config stays in force.")
+    assert len(caplog.records) == 1
+    put(directory, position=11, status="paused")
+    configs.reload()
+    assert status_of(configs) == "paused"
+    assert configs.problems() == ()
+
+
+def test_other_words_at_the_same_position_are_taken(directory: Path, configs: DirectoryConfigs) -> None:
+    put(directory, position=10, status="paused")
+    configs.reload()
+    assert status_of(configs) == "paused"
     assert configs.problems() == ()
 
 
@@ -147,6 +173,49 @@ def test_what_is_no_file_is_a_problem_and_does_not_block(directory: Path, config
     configs.reload()
     assert {problem.file for problem in configs.problems()} == {"pipe.json", "folder.json"}
     assert status_of(configs) == "running"
+
+
+def test_one_bad_entry_is_a_problem_of_that_file_alone(directory: Path, configs: DirectoryConfigs) -> None:
+    put(directory, "another")
+    configs.reload()
+    good = (directory / "another.json").read_bytes()
+    (directory / "another.json").unlink()
+    (directory / "another.json").symlink_to("another.json")
+    (directory / "loop.json").symlink_to("loop.json")
+    put(directory, position=11, status="paused")
+    configs.reload()
+    assert status_of(configs) == "paused"
+    assert status_of(configs, "another") == "running", "the last good one"
+    reasons = {problem.file: problem.reason for problem in configs.problems()}
+    assert reasons.keys() == {"another.json", "loop.json"}
+    assert reasons["another.json"].endswith("The last good config stays in force.")
+    assert reasons["loop.json"].endswith("The test is unknown.")
+    (directory / "loop.json").unlink()
+    (directory / "another.json").unlink()
+    (directory / "another.json").write_bytes(good)
+    configs.reload()
+    assert configs.problems() == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is denied to root")
+def test_a_directory_that_may_not_be_searched_is_a_problem_of_the_directory(
+    directory: Path, configs: DirectoryConfigs
+) -> None:
+    directory.chmod(0o400)
+    configs.reload()
+    directory.chmod(0o700)
+    assert status_of(configs) == "running"
+    assert [problem.file for problem in configs.problems()] == [""]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted where the system lists them")
+def test_looking_at_a_folder_again_and_again_leaves_nothing_open(directory: Path, configs: DirectoryConfigs) -> None:
+    (directory / "folder.json").mkdir()
+    configs.reload()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        configs.reload()
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 20
 
 
 def test_files_that_are_being_written_are_not_read(directory: Path, configs: DirectoryConfigs) -> None:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -21,40 +21,49 @@ from usersplit import (
     HitStats,
     MemoryConfigs,
     MemoryHitTransport,
+    Refusal,
     User,
     __version__,
 )
 from usersplit._hit_accounting import Tally
-from usersplit._hit_record import uuid7
+from usersplit._hit_record import HITS_PER_BATCH, HitIds
+from usersplit._hit_transport import Record
 
 MOMENT_NS = 1_777_900_000_123_456_789
 
 
 class HeldTransport(MemoryHitTransport):
-    """Takes everything and reports nothing until it is released: a broker that does not answer."""
+    """Takes everything and acknowledges nothing until it is released: a broker that does not answer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.held = True
-        self._held_records: list[tuple[bytes, bytes]] = []
+        self._held: list[Record] = []
         self._released = threading.Event()
 
-    def send(self, *, key: bytes, value: bytes) -> bool:
-        self._held_records.append((key, value))
-        return True
+    def send(self, records: Sequence[Record]) -> int:
+        self._held += records
+        return len(records)
+
+    def outstanding(self) -> int:
+        return len(self._held)
 
     def release(self) -> None:
         self._released.set()
 
     def poll(self, timeout_seconds: float) -> None:
         if self._released.wait(timeout_seconds):
-            records, self._held_records = self._held_records, []
-            for key, value in records:
-                super().send(key=key, value=value)
+            held, self._held = self._held, []
+            super().send(held)
+
+    def close(self, timeout_seconds: float) -> None:
+        self.poll(timeout_seconds)
+        held, self._held = self._held, []
+        for record in held:
+            self._refused(Refusal(record, "closed", permanent=False))
 
 
 class StumblingTransport(HeldTransport):
-    """Fails when it is asked for reports, a few times."""
+    """Fails when it is polled, a few times."""
 
     stumbles = 3
 
@@ -66,12 +75,15 @@ class StumblingTransport(HeldTransport):
 
 
 class RefusingTransport(MemoryHitTransport):
-    """Raises for the hits of one unit."""
+    """Refuses the hits of one unit."""
 
-    def send(self, *, key: bytes, value: bytes) -> bool:
-        if key == b"refused":
-            raise OSError("too large")
-        return super().send(key=key, value=value)
+    def send(self, records: Sequence[Record]) -> int:
+        for record in records:
+            if record[0] == b"refused":
+                self._refused(Refusal(record, "too large", permanent=True))
+            else:
+                super().send([record])
+        return len(records)
 
 
 @pytest.fixture
@@ -104,8 +116,8 @@ def opened() -> Iterator[Callable[..., HitLogger]]:
 
 
 def assert_balanced(stats: HitStats) -> None:
-    assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.buffered
-    assert min(stats.accepted, stats.delivered, stats.buffered, *stats.dropped.values()) >= 0
+    assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.buffered + stats.spooled
+    assert min(stats.spooled, stats.accepted, stats.delivered, stats.buffered, *stats.dropped.values()) >= 0
 
 
 def dropped(logger: HitLogger) -> dict[str, int]:
@@ -347,7 +359,7 @@ def test_without_a_thread_hits_wait_until_one_can_be_had(
     assert len(transport.hits) == 2
 
 
-def test_drops_are_logged_once_with_their_numbers(
+def test_drops_are_logged_at_once_and_at_the_end_with_their_numbers(
     transport: MemoryHitTransport, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, logger="usersplit.hits")
@@ -357,9 +369,10 @@ def test_drops_are_logged_once_with_their_numbers(
         log(logger)
         assert logger.flush()
     logger.close()
-    messages = [record.getMessage() for record in caplog.records]
-    assert len(messages) == 1
-    assert "not authorized" in messages[0]
+    first, last = caplog.records
+    assert "1 hits were dropped so far (delivery_failed 1)" in first.getMessage()
+    assert "not authorized" in first.getMessage()
+    assert vars(last)["usersplit_dropped"] == {"delivery_failed": 3}
 
 
 def test_closing_delivers_what_waits(transport: MemoryHitTransport, opened: Opened) -> None:
@@ -498,9 +511,11 @@ def test_a_tally_can_be_read_as_often_as_one_likes() -> None:
     assert tally.value() == 1
 
 
-@given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
-def test_a_hit_id_is_a_uuid_of_version_7_that_starts_with_its_time(unix_ms: int, random_bytes: bytes) -> None:
-    made = uuid.UUID(uuid7(unix_ms, random_bytes))
-    assert str(made) == uuid7(unix_ms, random_bytes)
+@given(st.integers(0, 2**48 - 1), st.binary(min_size=8, max_size=8), st.integers(0, HITS_PER_BATCH - 1))
+def test_a_hit_id_is_a_uuid_of_version_7_that_starts_with_its_time(unix_ms: int, random: bytes, place: int) -> None:
+    ids = HitIds(random)
+    made = uuid.UUID(ids.id(unix_ms, place))
+    assert str(made) == ids.id(unix_ms, place)
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
     assert made.int >> 80 == unix_ms
+    assert ids.id(unix_ms, place + 1) > ids.id(unix_ms, place)

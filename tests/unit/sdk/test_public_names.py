@@ -10,6 +10,7 @@ import pytest
 import usersplit
 import usersplit.conditions
 import usersplit.hits
+import usersplit.hooks
 
 SDK = Path(__file__).parents[3] / "sdk"
 
@@ -35,6 +36,7 @@ PUBLIC = [
     "MemoryHitTransport",
     "MiskeyedConfig",
     "Reason",
+    "Refusal",
     "SPLIT_GROUPS",
     "SplitTestConfig",
     "Status",
@@ -59,19 +61,19 @@ PUBLIC = [
 def test_the_public_names_are_these() -> None:
     assert sorted(usersplit.__all__) == sorted(PUBLIC)
     public_by_spelling = {name for name in vars(usersplit) if not name.startswith("_")}
-    modules = {"conditions", "hits"}
+    modules = {"conditions", "hits", "hooks"}
     assert public_by_spelling - modules == set(PUBLIC) - {"__version__"}
 
 
 def test_every_public_name_exists_and_has_one_import_path() -> None:
-    everywhere = [*usersplit.__all__, *usersplit.conditions.__all__, *usersplit.hits.__all__]
+    everywhere = [*usersplit.__all__, *usersplit.conditions.__all__, *usersplit.hits.__all__, *usersplit.hooks.__all__]
     assert len(everywhere) == len(set(everywhere))
     assert all(hasattr(usersplit, name) for name in usersplit.__all__)
 
 
-def test_modules_are_private_but_for_conditions_and_hits() -> None:
+def test_modules_are_private_but_for_conditions_hits_and_hooks() -> None:
     modules = {path.stem for path in (SDK / "usersplit").glob("*.py")} - {"__init__"}
-    assert {module for module in modules if not module.startswith("_")} == {"hits"}
+    assert {module for module in modules if not module.startswith("_")} == {"hits", "hooks"}
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if inspect.isclass(getattr(usersplit, name))])
@@ -94,8 +96,8 @@ def test_every_error_of_the_sdk_has_one_root() -> None:
 
 def test_importing_the_sdk_does_nothing_to_the_process() -> None:
     script = (
-        "import sys, threading, usersplit, usersplit._hit_logger, usersplit._forks;"
+        "import sys, threading, usersplit, usersplit._shutdown, usersplit._forks;"
         "assert threading.active_count() == 1;"
-        "assert not usersplit._hit_logger._exit_hook_is_set and not usersplit._forks._hook_is_set"
+        "assert not usersplit._shutdown._exit_hook_is_set and not usersplit._forks._hook_is_set"
     )
     subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": str(SDK)}, check=True, timeout=60)
