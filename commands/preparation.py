@@ -7,7 +7,7 @@ from commands.execution import Execution, Order, Request
 from domain import settings_groups
 from domain.people import Actor
 from domain.split_test import SplitTest
-from events.facts import Overlap, PreparedVariant
+from events.facts import GroupsMoved, Overlap, PreparedVariant
 from events.registry import FactRegistry
 from events.store import Appended, EventStore
 
@@ -31,7 +31,7 @@ class PreparationCommands:
         """Return the state of the test `key` and the version of its stream. See `Execution.load`."""
         return self._execution.load(key)
 
-    def record_prepared(
+    def record_prepared(  # noqa: PLR0913 - the fields of the fact, by name
         self,
         key: str,
         *,
@@ -41,6 +41,8 @@ class PreparationCommands:
         variants: tuple[PreparedVariant, ...],
         overlaps: tuple[Overlap, ...],
         expected_version: int,
+        kept_groups: int = 0,
+        moved: tuple[GroupsMoved, ...] = (),
     ) -> Appended:
         """Make the settings group the current one. See `domain.settings_groups.prepared`.
 
@@ -57,6 +59,8 @@ class PreparationCommands:
                 as_of_position=as_of_position,
                 variants=variants,
                 overlaps=overlaps,
+                kept_groups=kept_groups,
+                moved=moved,
             ),
         )
 

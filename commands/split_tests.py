@@ -145,17 +145,37 @@ class SplitTestCommands:
         return self._execution.change(order, lambda state: lifecycle.reject(state, key, request.actor))
 
     def record_code_deployed(
-        self, request: Request, key: str, *, hit_id: str, occurred_at: datetime, app: str = "", host: str = ""
+        self,
+        request: Request,
+        key: str,
+        *,
+        hit_id: str,
+        occurred_at: datetime,
+        app: str = "",
+        host: str = "",
+        settings_group: int = 0,
     ) -> Appended | None:
         """Record that a production hit came for a test In Dev; None if there is nothing to record.
 
         For the system, not for people: nobody's rights are asked for. See `domain.lifecycle.record_code_deployed`.
         """
-        arguments = {"hit_id": hit_id, "occurred_at": occurred_at, "app": app, "host": host}
+        arguments = {
+            "hit_id": hit_id,
+            "occurred_at": occurred_at,
+            "app": app,
+            "host": host,
+            "settings_group": settings_group,
+        }
         order = Order(request=request, name="record_code_deployed", key=key, arguments=arguments)
         return self._execution.record(
             order,
             lambda state: lifecycle.record_code_deployed(
-                state, key, hit_id=hit_id, occurred_at=occurred_at, app=app, host=host
+                state,
+                key,
+                hit_id=hit_id,
+                occurred_at=occurred_at,
+                app=app,
+                host=host,
+                settings_group=settings_group,
             ),
         )

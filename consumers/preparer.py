@@ -1,23 +1,27 @@
 """Prepares settings groups: draws their split groups, counts users and overlaps, and makes them the current ones.
 
 One settings group at a time: read which tests overlap, draw, append one fact at the version that was looked at. Any
-number of preparers may run at once: the first to append wins, the others look again and find nothing to do.
+number of preparers may run: a lock lets one of them prepare at a time, and the others look again and find less to do.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from logging import getLogger
 from threading import Event
-from typing import Literal
+from typing import Final, Literal, TypeAlias
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from commands.preparation import PreparationCommands
+from consumers.leadership import LeaderLock, leader_lock
 from consumers.outages import DATABASE_AWAY
-from domain.allocation.audience_counts import Audience, AudienceCounts, NobodyCounted
-from domain.allocation.free_first import allocate as allocate_free_first
-from domain.allocation.request import AllocationRequest, Allocator, OverlappingTest
+from consumers.preparation_inputs import PreparationInputs, described
+from consumers.preparation_lock import LOCK, LockLost, PreparationLock
+from domain.allocation.audience_counts import AudienceCounts, NobodyCounted
+from domain.allocation.balanced import allocate as allocate_balanced
+from domain.allocation.request import Allocator
 from domain.errors import RuleBroken
 from domain.settings_groups import waiting
 from domain.split_test import SettingsGroup, SplitTest
@@ -26,8 +30,11 @@ from events.facts import PreparedVariant
 from events.registry import FactRegistry
 from events.store import EventStore
 from projections import current_settings
-from projections.current_settings import CurrentSettings
-from projections.registry import serving
+
+Step: TypeAlias = Literal["waiting", "overlaps", "split_groups", "prepared", "failed"]
+
+_TO_TRY_AGAIN: Final[tuple[type[Exception], ...]] = (*DATABASE_AWAY, VersionConflict, LockLost)
+"""What says nothing about the settings group, which was at the wrong place at the wrong time."""
 
 _log = getLogger(__name__)
 
@@ -38,7 +45,7 @@ class Progress:
 
     key: str
     settings_group: int
-    step: Literal["overlaps", "split_groups", "prepared", "failed"]
+    step: Step
     detail: str = ""
 
 
@@ -49,16 +56,8 @@ def _untold(progress: Progress) -> None:
     del progress
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Neighbours:
-    """The tests whose dates overlap, as they were at one position of the event log."""
-
-    as_of_position: int
-    settings: Sequence[CurrentSettings]
-
-
 class Preparer:
-    """Prepares settings groups that wait. One thread; any number of processes.
+    """Prepares settings groups that wait. Any number of threads and processes.
 
     Args:
         engine: the database of the read models.
@@ -70,6 +69,7 @@ class Preparer:
         counts: knows the users.
         allocate: draws split groups.
         progress: told of every step.
+        lock: held by one preparation at a time; None is the lock of `engine`'s database.
     """
 
     def __init__(  # noqa: PLR0913 - the ports of a process, wired by name
@@ -82,140 +82,149 @@ class Preparer:
         now: Callable[[], datetime],
         seeds: Callable[[], int],
         counts: AudienceCounts = _NOBODY_COUNTED,
-        allocate: Allocator = allocate_free_first,
+        allocate: Allocator = allocate_balanced,
         progress: Callable[[Progress], None] = _untold,
+        lock: LeaderLock | None = None,
     ) -> None:
         self._engine = engine
         self._commands = PreparationCommands(store=store, registry=registry, now=now)
         self._catch_up = catch_up
+        self._inputs = PreparationInputs(engine=engine, catch_up=catch_up, counts=counts)
         self._allocate = allocate
-        self._counts = counts
         self._seeds = seeds
         self._progress = progress
+        self._lock = PreparationLock(lock or leader_lock(engine, LOCK))
 
-    def prepare(self, key: str) -> bool:
-        """Prepare the settings group of `key` that waits. Blocks as long as counting takes.
+    def prepare(self, key: str, *, stop: Event | None = None) -> bool:
+        """Prepare the settings group of `key` that waits. Blocks while others prepare, and as long as counting takes.
+
+        Whatever is wrong with this one settings group, an error of the program included, is recorded as its failure
+        with the reason: its manager reads it and can retry, and no other test waits behind it.
+
+        Args:
+            key: of the test.
+            stop: ends the wait for others, once it is set.
 
         Returns:
             Whether it became the current one by this call. False: nothing waits (another preparer may have been
-            faster), or the preparation failed and the reason was recorded.
+            faster), the preparation failed and the reason was recorded, or it is time to stop.
 
         Raises:
-            sqlalchemy.exc.OperationalError: the database did not answer. Nothing was recorded; try again.
-            Exception: whatever else is no rule: a programming error, an outage of the users' database. Likewise.
+            sqlalchemy.exc.OperationalError, events.errors.DatabaseUnavailable: the database did not answer. It is not
+                known whether anything was recorded; try again.
+            Exception: the test could not be read, or its failure could not be recorded.
         """
+        stop = stop or Event()
         while True:
-            test, version = self._commands.load(key)
+            test, _ = self._commands.load(key)
             group = waiting(test)
-            if test is None or group is None:
+            if group is None:
                 return False
-            try:
-                return self._prepare_at(test, group, version)
-            except VersionConflict:
-                continue  # somebody wrote to the test: what was drawn is worthless, look again
+            tell = _Teller(self._progress, key, group.number)
+            with self._lock.held(stop, partial(tell, "waiting", "another preparation is under way")) as ours:
+                try:
+                    return ours and self._prepare_now(key)
+                except VersionConflict:
+                    continue  # somebody wrote to the test: what was drawn is worthless, look again
+                except LockLost as error:
+                    _log.warning("%s: %s", key, error)
 
-    def prepare_all(self) -> int:
-        """Prepare every settings group that waits now, and return how many became current. Raises as `prepare`."""
+    def prepare_all(self, *, stop: Event | None = None) -> int:
+        """Prepare every settings group that waits now, until `stop` is set; return how many became current.
+
+        Raises:
+            Exception: see `prepare`. An outage ends the call at once; for anything else the other tests do not wait:
+                they are prepared first, and then the first error is raised.
+        """
+        stop = stop or Event()
         self._catch_up()
         with self._engine.connect() as connection:
             pending = current_settings.pending(connection)
-        return sum(self.prepare(each.key) for each in pending)
+        prepared, errors = 0, []
+        for each in pending:
+            if stop.is_set():
+                break
+            try:
+                prepared += self.prepare(each.key, stop=stop)
+            except DATABASE_AWAY:
+                raise
+            except Exception as error:  # noqa: BLE001 - the others do not wait for it; it is raised below
+                _log.error("%s cannot be prepared, and its failure not be recorded: %s", each.key, described(error))
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return prepared
 
     def run(self, stop: Event, *, idle_seconds: float = 0.5) -> None:
         """Prepare what waits until `stop` is set. A database that does not answer is asked again, with a warning.
 
         Raises:
-            Exception: see `prepare`. The process ends, and whoever supervises it starts it again.
+            Exception: see `prepare_all`. The process ends, and whoever supervises it starts it again.
         """
         while not stop.is_set():
             try:
-                self.prepare_all()
+                self.prepare_all(stop=stop)
             except DATABASE_AWAY as error:
                 _log.warning("the database does not answer, preparing again in %s s: %s", idle_seconds, error)
             stop.wait(idle_seconds)
 
-    def _prepare_at(self, test: SplitTest, group: SettingsGroup, version: int) -> bool:
-        try:
-            self._draw_and_record(test, group, version)
-        except RuleBroken as error:
-            self._commands.record_failed(
-                test.key, settings_group=group.number, reason=str(error), expected_version=version
-            )
-            self._tell(test, group, "failed", str(error))
+    def _prepare_now(self, key: str) -> bool:
+        test, version = self._commands.load(key)
+        group = waiting(test)
+        if test is None or group is None:
             return False
-        self._tell(test, group, "prepared")
-        return True
+        tell = _Teller(self._progress, key, group.number)
+        try:
+            self._draw_and_record(test, group, version, tell)
+        except _TO_TRY_AGAIN:
+            raise
+        except RuleBroken as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - its reason becomes a fact, and its traceback is logged
+            _log.exception("an error of the program ended the preparation of %s", test.key)
+            reason = f"an error of this program ({described(error)}); report it: the program's log has the details"
+        else:
+            tell("prepared")
+            return True
+        self._commands.record_failed(test.key, settings_group=group.number, reason=reason, expected_version=version)
+        tell("failed", reason)
+        return False
 
-    def _draw_and_record(self, test: SplitTest, group: SettingsGroup, version: int) -> None:
-        neighbours = self._neighbours(test.key, group)
-        self._tell(test, group, "overlaps", f"{len(neighbours.settings)} tests overlap by dates")
-        audience = Audience(key=test.key, conditions=group.conditions, filters=group.filters)
-        seed = self._seeds()
-        request = AllocationRequest(
-            seed=seed,
-            type=test.type,
-            variants=group.variants,
-            previous=test.current.prepared if test.current else (),
-            overlapping=tuple(self._overlapping(audience, settings) for settings in neighbours.settings),
-        )
+    def _draw_and_record(self, test: SplitTest, group: SettingsGroup, version: int, tell: "_Teller") -> None:
+        neighbours = self._inputs.neighbours(test.key, group)
+        tell("overlaps", f"{len(neighbours.settings)} tests overlap by dates")
+        request = self._inputs.request(test, group, neighbours.settings, seed=self._seeds())
         allocation = self._allocate(request)
-        self._tell(test, group, "split_groups", f"{allocation.kept_groups} split groups stay as they were")
+        tell("split_groups", f"{allocation.kept_groups} split groups stay as they were")
+        self._lock.check()
         self._commands.record_prepared(
             test.key,
             settings_group=group.number,
-            seed=seed,
+            seed=request.seed,
             as_of_position=neighbours.as_of_position,
-            variants=self._estimated(audience, allocation.variants),
+            variants=_estimated(allocation.variants, request.users),
             overlaps=allocation.overlaps,
+            kept_groups=allocation.kept_groups,
+            moved=allocation.moved,
             expected_version=version,
         )
 
-    def _neighbours(self, key: str, group: SettingsGroup) -> _Neighbours:
-        self._catch_up()
-        while True:
-            with self._engine.connect() as connection:
-                before = _read_model_position(connection)
-                settings = current_settings.overlapping_by_dates(
-                    connection, key=key, starts_at=group.starts_at, ends_at=group.ends_at
-                )
-                # Statements of one transaction may see different commits. Positions only grow, so two equal ones
-                # prove that what was read between them belongs to that position.
-                if before == _read_model_position(connection):
-                    return _Neighbours(as_of_position=before, settings=settings)
 
-    def _overlapping(self, audience: Audience, settings: CurrentSettings) -> OverlappingTest:
-        other = Audience(key=settings.key, conditions=settings.conditions, filters=settings.filters)
-        return OverlappingTest(
-            key=settings.key,
-            type=settings.type,
-            settings_group=settings.settings_group,
-            variants=tuple(
-                PreparedVariant(name=variant.name, split_groups=variant.split_groups, users=variant.users)
-                for variant in settings.variants
-            ),
-            shared_users=self._counts.shared_users(audience, other),
-            # The fact will be read by people who must not know of other people's Drafts.
-            is_named=settings.status != "draft",
-        )
+class _Teller:
+    """Tells of one preparation's steps."""
 
-    def _estimated(self, audience: Audience, variants: tuple[PreparedVariant, ...]) -> tuple[PreparedVariant, ...]:
-        users = self._counts.users(audience)
-        if users is None:
-            return variants
-        return tuple(
-            replace(variant, users=sum(users.get(number, 0) for number in variant.split_groups)) for variant in variants
-        )
+    def __init__(self, progress: Callable[[Progress], None], key: str, settings_group: int) -> None:
+        self._progress = progress
+        self._key = key
+        self._settings_group = settings_group
 
-    def _tell(
-        self,
-        test: SplitTest,
-        group: SettingsGroup,
-        step: Literal["overlaps", "split_groups", "prepared", "failed"],
-        detail: str = "",
-    ) -> None:
-        self._progress(Progress(key=test.key, settings_group=group.number, step=step, detail=detail))
+    def __call__(self, step: Step, detail: str = "") -> None:
+        self._progress(Progress(key=self._key, settings_group=self._settings_group, step=step, detail=detail))
 
 
-def _read_model_position(connection: Connection) -> int:
-    generation = serving(connection, current_settings.PROJECTION.name)
-    return generation.position if generation else 0
+def _estimated(variants: tuple[PreparedVariant, ...], users: Mapping[int, int] | None) -> tuple[PreparedVariant, ...]:
+    if users is None:
+        return variants
+    return tuple(
+        replace(variant, users=sum(users.get(number, 0) for number in variant.split_groups)) for variant in variants
+    )

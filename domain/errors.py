@@ -8,9 +8,12 @@ RuleBroken
 ├── NameMissing              a test without a name
 ├── WrongType                a type that is not one lower-case word
 ├── WrongText                a text with characters that cannot be stored
+├── NotOneLine               a text of one line with line breaks or control characters
+├── TextTooLong              a text longer than a list, a message or a page can show
 ├── WrongProperty            a property that cannot be edited, or is not there
 ├── NothingChanges           a change that changes nothing
 ├── WrongManagerName         a manager without a name
+├── TooManyManagers          a circle that nobody could look through
 ├── NoSuchManager            somebody is to leave the circle who is not in it
 ├── LastManager              a test without managers
 ├── TransitionNotAllowed     not from this status
@@ -61,7 +64,7 @@ class WrongKey(RuleBroken):
     """The key cannot be one: it is used in code, and as the name of a file on every server."""
 
     def __init__(self, key: str, detail: str) -> None:
-        super().__init__(f"{key!r} cannot be a key: {detail}")
+        super().__init__(f"{key!r:.120} cannot be a key: {detail}")
         self.key = key
 
 
@@ -76,7 +79,9 @@ class WrongType(RuleBroken):
     """Types are compared with each other, so they are single lower-case words."""
 
     def __init__(self, value: str) -> None:
-        super().__init__(f"{value!r} cannot be a type; use one lower-case word such as web, mobile, server or email")
+        super().__init__(
+            f"{value!r:.100} cannot be a type; use one lower-case word such as web, mobile, server or email"
+        )
 
 
 class WrongText(RuleBroken):
@@ -84,6 +89,22 @@ class WrongText(RuleBroken):
 
     def __init__(self, field: str) -> None:
         super().__init__(f"{field} holds characters that cannot be stored; type it again rather than pasting it")
+
+
+class NotOneLine(RuleBroken):
+    """A line break or a control character would tear the tables, messages and links that the text stands in."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(
+            f"{field} has a line break or a character that does not print; give it on one line, typed not pasted"
+        )
+
+
+class TextTooLong(RuleBroken):
+    """Every list, notification and changelog carries the text."""
+
+    def __init__(self, field: str, length: int, most: int) -> None:
+        super().__init__(f"{field} has {length:,} characters and may have {most:,}; shorten it")
 
 
 class WrongProperty(RuleBroken):
@@ -104,7 +125,14 @@ class WrongManagerName(RuleBroken):
     """A manager is known by a name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name!r} cannot be a manager's name; give the name that the person signs in with")
+        super().__init__(f"{name!r:.100} cannot be a manager's name; give the name that the person signs in with")
+
+
+class TooManyManagers(RuleBroken):
+    """Managers are people who are asked and told, each of them by name."""
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(f"the test would have {count:,} managers and may have {most:,}; leave some out")
 
 
 class NoSuchManager(RuleBroken):

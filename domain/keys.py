@@ -1,14 +1,22 @@
 """The words that code, files and reports are made of: keys of tests, names of variants, types."""
 
 import re
+import unicodedata
 
-from domain.errors import NameMissing, WrongKey, WrongText, WrongType
+from domain.errors import NameMissing, NotOneLine, TextTooLong, WrongKey, WrongText, WrongType
 
 MAX_KEY_LENGTH = 100
 """Leaves room for `.json` and a temporary suffix in the 255 bytes that file systems give a name."""
 
+MAX_NAME_LENGTH = 200
+"""Of a test's name, a manager's name, and every other text of one line."""
+
+MAX_DESCRIPTION_LENGTH = 10_000
+"""About four pages; what is longer belongs into the issue."""
+
 _WORD = re.compile(r"[A-Za-z0-9._-]+")
 _TYPE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_LINE_BREAKS_AND_TABS = str.maketrans("", "", "\n\t")
 
 
 def is_word(text: str) -> bool:
@@ -38,23 +46,40 @@ def checked_name(name: str) -> str:
 
     Raises:
         NameMissing: nothing is left, or it has a line break or another character that does not print.
+        TextTooLong: it is longer than `MAX_NAME_LENGTH`.
     """
     trimmed = name.strip()
     if not trimmed or not trimmed.isprintable():
         raise NameMissing
-    return trimmed
+    return _within(trimmed, "the name", MAX_NAME_LENGTH)
+
+
+def checked_line(text: str, field: str) -> str:
+    """Return a free text of one line, or of none, trimmed.
+
+    Raises:
+        NotOneLine: it has a line break or another character that does not print.
+        TextTooLong: it is longer than `MAX_NAME_LENGTH`.
+    """
+    trimmed = text.strip()
+    if not trimmed.isprintable():
+        raise NotOneLine(field)
+    return _within(trimmed, field, MAX_NAME_LENGTH)
 
 
 def checked_text(text: str, field: str) -> str:
-    """Return a free text, trimmed.
+    """Return a free text of any number of lines, trimmed; its line breaks are those of Unix.
 
     Raises:
-        WrongText: a database could not store it.
+        WrongText: it has control characters other than line breaks and tabs, or halves of surrogate pairs.
+        TextTooLong: it is longer than `MAX_DESCRIPTION_LENGTH`.
     """
-    # PostgreSQL stores no zero character. A fact that a read model cannot store would stop that model for everybody.
-    if "\0" in text or not _is_unicode(text):
+    trimmed = text.strip().replace("\r\n", "\n")
+    # PostgreSQL stores no zero character: a fact that a read model cannot store would stop that model for everybody.
+    # An escape character would give orders to the terminal of whoever reads the text.
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in trimmed.translate(_LINE_BREAKS_AND_TABS)):
         raise WrongText(field)
-    return text.strip()
+    return _within(trimmed, field, MAX_DESCRIPTION_LENGTH)
 
 
 def printable(text: str) -> str:
@@ -74,9 +99,7 @@ def checked_type(value: str) -> str:
     return trimmed
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _within(text: str, field: str, most: int) -> str:
+    if len(text) > most:
+        raise TextTooLong(field, len(text), most)
+    return text

@@ -145,10 +145,23 @@ def reject(state: SplitTest | None, key: str, actor: Actor) -> tuple[SplitTestRe
 
 
 def record_code_deployed(
-    state: SplitTest | None, key: str, *, hit_id: str, occurred_at: datetime, app: str = "", host: str = ""
+    state: SplitTest | None,
+    key: str,
+    *,
+    hit_id: str,
+    occurred_at: datetime,
+    app: str = "",
+    host: str = "",
+    settings_group: int = 0,
 ) -> tuple[CodeDeployed, ...]:
-    """Record the first production hit of a test In Dev. No facts if there is nothing to record: that is no error."""
+    """Record the first production hit of a test In Dev. No facts if there is nothing to record: that is no error.
+
+    A hit of a settings group that the test does not have (a late one from before the key was discarded, say) proves
+    nothing. One of the group 0 does not say which it is of, and counts.
+    """
     if state is None or state.status is not Status.IN_DEV or state.code_deployed:
+        return ()
+    if settings_group and not state.earlier_settings_groups < settings_group <= state.last_settings_group:
         return ()
     deployed = CodeDeployed(key=key, hit_id=hit_id, occurred_at=occurred_at, app=printable(app), host=printable(host))
     return (deployed,)

@@ -4,11 +4,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.access import require_manager
-from domain.errors import KeyTaken, LastManager, NoSuchManager, NothingChanges, WrongManagerName, WrongProperty
-from domain.keys import check_key, checked_name, checked_text, checked_type
+from domain.errors import (
+    KeyTaken,
+    LastManager,
+    NoSuchManager,
+    NothingChanges,
+    TooManyManagers,
+    WrongManagerName,
+    WrongProperty,
+)
+from domain.keys import check_key, checked_line, checked_name, checked_text, checked_type
 from domain.people import Actor
 from domain.split_test import SplitTest, Status
 from events.facts import ManagersChanged, PropertiesEdited, PropertyChange, SplitTestCreated
+
+MAX_MANAGERS = 100
 
 EDITABLE = ("name", "description", "type", "issue_key", "chat_room")
 
@@ -34,21 +44,25 @@ def create(state: SplitTest | None, actor: Actor, wanted: NewSplitTest) -> tuple
         KeyTaken: there is a test with this key.
         NameMissing: the name is empty or has more than one line.
         WrongType: the type is not one lower-case word.
-        WrongText: another text has characters that cannot be stored.
+        WrongText, NotOneLine: another text has characters that it may not have.
+        TextTooLong: one of the texts, or a manager's name, is too long.
         WrongManagerName: a manager's name is empty.
+        TooManyManagers: there are more than `MAX_MANAGERS`.
     """
     check_key(wanted.key)
     if state is not None and state.status is not Status.DISCARDED:
         raise KeyTaken(wanted.key)
+    managers = _circle((actor.name, *wanted.managers))
+    _check_count(managers)
     created = SplitTestCreated(
         key=wanted.key,
         name=checked_name(wanted.name),
         author=actor.name,
-        managers=_circle((actor.name, *wanted.managers)),
+        managers=managers,
         description=checked_text(wanted.description, "description"),
         type=checked_type(wanted.type),
-        issue_key=checked_text(wanted.issue_key, "issue_key"),
-        chat_room=checked_text(wanted.chat_room, "chat_room"),
+        issue_key=checked_line(wanted.issue_key, "issue_key"),
+        chat_room=checked_line(wanted.chat_room, "chat_room"),
     )
     return (created,)
 
@@ -61,7 +75,7 @@ def edit_properties(
     Raises:
         SplitTestNotFound, NotAManager: see `domain.access`.
         WrongProperty: a name that is not in `EDITABLE`, or a value that is not text.
-        NameMissing, WrongType, WrongText: see `create`.
+        NameMissing, WrongType, WrongText, NotOneLine, TextTooLong: see `create`.
         NothingChanges: all of them have these values already.
     """
     test = require_manager(state, key, actor)
@@ -89,14 +103,16 @@ def change_managers(
 
     Raises:
         SplitTestNotFound, NotAManager: see `domain.access`.
-        WrongManagerName: an added name is empty.
+        WrongManagerName, TextTooLong: an added name is empty, or too long.
+        TooManyManagers: more than `MAX_MANAGERS` would be in the circle, and some of them new.
         NoSuchManager: a removed one is not in the circle.
         LastManager: nobody would remain.
         NothingChanges: the circle would be the same.
     """
     test = require_manager(state, key, actor)
     leaving = {name.strip() for name in remove}
-    widened = _circle((*test.managers, *add))
+    # Only who joins is checked: names that were let in by an earlier release must not stand in the way for ever.
+    widened = tuple(dict.fromkeys((*test.managers, *_circle(add))))
     for name in sorted(leaving):
         if name not in widened:
             raise NoSuchManager(key, name, test.managers)
@@ -107,6 +123,8 @@ def change_managers(
     removed = tuple(name for name in test.managers if name not in after)
     if not added and not removed:
         raise NothingChanges(key, "the managers")
+    if added:
+        _check_count(after)
     return (ManagersChanged(key=key, added=added, removed=removed, managers=after),)
 
 
@@ -115,7 +133,9 @@ def _checked(name: str, value: object) -> str:
         raise WrongProperty(name, EDITABLE)
     if name == "name":
         return checked_name(value)
-    return checked_type(value) if name == "type" else checked_text(value, name)
+    if name == "type":
+        return checked_type(value)
+    return checked_text(value, name) if name == "description" else checked_line(value, name)
 
 
 def _circle(names: Iterable[str]) -> tuple[str, ...]:
@@ -124,5 +144,10 @@ def _circle(names: Iterable[str]) -> tuple[str, ...]:
         trimmed = name.strip()
         if not trimmed or not trimmed.isprintable():
             raise WrongManagerName(name)
-        circle[trimmed] = None
+        circle[checked_line(trimmed, "a manager's name")] = None
     return tuple(circle)
+
+
+def _check_count(managers: Sequence[str]) -> None:
+    if len(managers) > MAX_MANAGERS:
+        raise TooManyManagers(len(managers), MAX_MANAGERS)

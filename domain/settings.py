@@ -6,6 +6,8 @@ The document that a manager hands in is JSON. Either every variant has its perce
      "variants": [{"name": "control", "percent": 10, "control": true}, {"name": "red", "percent": "12.5"}]}
 
 or there is one total, split equally: `{…, "total_percent": 20, "variants": [{"name": "a"}, {"name": "b"}]}`.
+
+A change of settings keeps users in their variants where it can; `"reshuffle": true` draws all split groups anew.
 """
 
 import json
@@ -17,6 +19,7 @@ from domain.keys import is_word
 from domain.moments import as_utc, read_moment
 from domain.percents import ALL_GROUPS, groups_of, percent_text, read_percent, split_equally
 from domain.settings_errors import (
+    ConditionsTooLong,
     EmptyVariant,
     EndlessTest,
     EndsBeforeStart,
@@ -35,8 +38,13 @@ from domain.settings_errors import (
 from events.facts import FilterUsed, ProposedVariant
 from usersplit.conditions import Catalog, Conditions, parse
 
-_FIELDS = ("starts_at", "ends_at", "conditions", "total_percent", "variants")
+_FIELDS = ("starts_at", "ends_at", "conditions", "total_percent", "variants", "reshuffle")
 _VARIANT_FIELDS = ("name", "percent", "control")
+
+MAXIMUM_CONDITIONS_BYTES = 1024 * 1024
+"""Room for as many conditions and values as `usersplit.conditions` takes.
+
+Every server gets every test's conditions in one message of at most 8 MiB, where each character may be escaped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +58,7 @@ class SettingsProposal:
         conditions_text: the same as JSON text, exactly the tree that the manager gave.
         variants: in the manager's order, with counts of split groups.
         split_equally: whether one total was given rather than a percent per variant.
+        reshuffle: whether all split groups are to be drawn anew, rather than kept where they can be.
 
     Raises:
         WrongSettings: the subclass that names the broken rule.
@@ -61,6 +70,7 @@ class SettingsProposal:
     conditions_text: str
     variants: tuple[ProposedVariant, ...]
     split_equally: bool = False
+    reshuffle: bool = False
 
     def __post_init__(self) -> None:
         """Check every rule, and bring the dates to UTC."""
@@ -68,6 +78,7 @@ class SettingsProposal:
         object.__setattr__(self, "ends_at", as_utc(self.ends_at, "ends_at"))
         if self.ends_at <= self.starts_at:
             raise EndsBeforeStart(self.starts_at, self.ends_at)
+        _check_length(self.conditions_text)
         _check_names(self.variants)
         _check_counts(self.variants)
 
@@ -97,6 +108,9 @@ def parse_proposal(document: object, catalog: Catalog) -> SettingsProposal:
     tree: object = [] if conditions is None else conditions
     total = document.get("total_percent")
     variants = _variant_documents(document.get("variants"))
+    reshuffle = document.get("reshuffle", False)
+    if not isinstance(reshuffle, bool):
+        raise WrongField("reshuffle", reshuffle, "true or false")
     return SettingsProposal(
         starts_at=read_moment(document["starts_at"], "starts_at"),
         ends_at=read_moment(document["ends_at"], "ends_at"),
@@ -104,6 +118,7 @@ def parse_proposal(document: object, catalog: Catalog) -> SettingsProposal:
         conditions_text=json.dumps(tree, ensure_ascii=False),
         variants=_with_percents(variants) if total is None else _with_total(variants, total),
         split_equally=total is not None,
+        reshuffle=reshuffle,
     )
 
 
@@ -155,6 +170,12 @@ def _with_total(variants: Sequence[Mapping[str, object]], total: object) -> tupl
 
 def _proposed(variant: Mapping[str, object], groups: int) -> ProposedVariant:
     return ProposedVariant(name=str(variant["name"]), groups=groups, is_control=variant.get("control", False) is True)
+
+
+def _check_length(conditions_text: str) -> None:
+    size = len(conditions_text.encode(errors="surrogatepass"))
+    if size > MAXIMUM_CONDITIONS_BYTES:
+        raise ConditionsTooLong(size, MAXIMUM_CONDITIONS_BYTES)
 
 
 def _check_names(variants: Sequence[ProposedVariant]) -> None:

@@ -8,6 +8,7 @@ WrongSettings
 ├── WrongMoment          a date or time that cannot be read
 ├── NaiveMoment          a time without a time zone
 ├── EndsBeforeStart      the end must come after the start
+├── ConditionsTooLong    more text than can be laid out on every server
 ├── NoVariants           a test has at least one variant
 ├── WrongVariantName     empty, too long, or with a character that is not allowed
 ├── VariantTwice         variant names are unique in their test
@@ -85,6 +86,15 @@ class EndsBeforeStart(WrongSettings):
     def __init__(self, starts_at: datetime, ends_at: datetime) -> None:
         start, end = starts_at.isoformat(), ends_at.isoformat()
         super().__init__(f"the end ({end}) does not come after the start ({start}); give a later ends_at")
+
+
+class ConditionsTooLong(WrongSettings):
+    """The conditions are more text than can be sent to every server."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(
+            f"the conditions are {size:,} bytes of JSON and may be {most:,}; make an attribute of such a list of values"
+        )
 
 
 class NoVariants(WrongSettings):

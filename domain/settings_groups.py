@@ -11,6 +11,7 @@ from domain.percents import ALL_GROUPS
 from domain.settings import SettingsProposal
 from domain.split_test import SettingsGroup, SplitTest, Status
 from events.facts import (
+    GroupsMoved,
     Overlap,
     PreparedVariant,
     SettingsGroupPreparationFailed,
@@ -33,9 +34,7 @@ def propose_settings(
     test = require_manager(state, key, actor)
     if test.status in {Status.FINISHED, Status.REJECTED}:
         raise SettingsAreFinal(key, readable(test.status))
-    # With a group under way, asking for the current settings again means to take it back: that is a change.
-    standing = test.pending if test.pending is not None and not test.failure else test.current
-    if standing is not None and _same(standing, proposal):
+    if _changes_nothing(test, proposal):
         raise NothingChanges(key, "the settings")
     proposed = SettingsGroupProposed(
         key=key,
@@ -46,11 +45,21 @@ def propose_settings(
         filters=proposal.filters,
         variants=proposal.variants,
         split_equally=proposal.split_equally,
+        reshuffle=proposal.reshuffle,
     )
     return (proposed,)
 
 
-def prepared(
+def seen_groups(test: SplitTest) -> tuple[PreparedVariant, ...]:
+    """Return the variants whose users should keep what they have, with their split groups.
+
+    A test that never left Draft has shown nobody anything: its next draw owes nothing to the one before, and is better
+    for it, because other tests have come and gone meanwhile.
+    """
+    return test.current.prepared if test.current is not None and test.was_published else ()
+
+
+def prepared(  # noqa: PLR0913 - the fields of the fact, by name
     state: SplitTest | None,
     key: str,
     *,
@@ -59,6 +68,8 @@ def prepared(
     as_of_position: int,
     variants: tuple[PreparedVariant, ...],
     overlaps: tuple[Overlap, ...],
+    kept_groups: int = 0,
+    moved: tuple[GroupsMoved, ...] = (),
 ) -> tuple[SettingsGroupPrepared, ...]:
     """Make the settings group that waits the current one, with the split groups that were drawn for it.
 
@@ -76,6 +87,8 @@ def prepared(
             as_of_position=as_of_position,
             variants=variants,
             overlaps=overlaps,
+            kept_groups=kept_groups,
+            moved=moved,
         ),
     )
 
@@ -116,6 +129,13 @@ def _waiting(state: SplitTest | None, key: str, settings_group: int) -> Settings
     if group is None or group.number != settings_group:
         raise SettingsGroupSuperseded(key, settings_group)
     return group
+
+
+def _changes_nothing(test: SplitTest, proposal: SettingsProposal) -> bool:
+    # With a group under way, asking for the current settings again means to take it back: that is a change.
+    if test.pending is not None and not test.failure:
+        return _same(test.pending, proposal) and test.pending.reshuffle == proposal.reshuffle
+    return test.current is not None and _same(test.current, proposal) and not proposal.reshuffle
 
 
 def _same(group: SettingsGroup, proposal: SettingsProposal) -> bool:

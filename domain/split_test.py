@@ -36,6 +36,7 @@ class SettingsGroup:
     conditions: str
     filters: tuple[FilterUsed, ...]
     variants: tuple[ProposedVariant, ...]
+    reshuffle: bool = False
     prepared: tuple[PreparedVariant, ...] = ()
 
 
@@ -56,7 +57,9 @@ class SplitTest:
         current: the settings group in force, None while none was prepared.
         pending: the settings group that waits to be prepared, or whose preparation failed.
         failure: why the preparation of `pending` failed, empty while it waits.
+        was_published: whether it ever left Draft, so that somebody may have seen its variants.
         last_settings_group: the highest number used so far; it goes on counting when a discarded key is used again.
+        earlier_settings_groups: the highest number used before the key was discarded; groups of this life are above it.
         code_deployed: whether a production hit was seen since it was created.
         result: how it was finished.
     """
@@ -73,7 +76,9 @@ class SplitTest:
     current: SettingsGroup | None = None
     pending: SettingsGroup | None = None
     failure: str = ""
+    was_published: bool = False
     last_settings_group: int = 0
+    earlier_settings_groups: int = 0
     code_deployed: bool = False
     result: Result | None = None
 
@@ -105,7 +110,7 @@ def evolve(state: SplitTest | None, fact: SplitTestFact) -> SplitTest:  # noqa: 
         case facts.SettingsGroupPreparationRetried():
             return replace(test, failure="") if _is_pending(test, fact.settings_group) else test
         case facts.SplitTestPublished():
-            return replace(test, status=Status.IN_DEV)
+            return replace(test, status=Status.IN_DEV, was_published=True)
         case facts.SplitTestUnpublished():
             return replace(test, status=Status.DRAFT)
         case facts.DraftDiscarded():
@@ -138,6 +143,7 @@ def _created(test: SplitTest, fact: facts.SplitTestCreated) -> SplitTest:
         author=fact.author,
         managers=fact.managers,
         last_settings_group=test.last_settings_group,
+        earlier_settings_groups=test.last_settings_group,
     )
 
 
@@ -162,6 +168,7 @@ def _proposed(test: SplitTest, fact: facts.SettingsGroupProposed) -> SplitTest:
         conditions=fact.conditions,
         filters=fact.filters,
         variants=fact.variants,
+        reshuffle=fact.reshuffle,
     )
     last = max(test.last_settings_group, fact.settings_group)
     return replace(test, pending=group, failure="", last_settings_group=last)

@@ -1,1 +1,1 @@
-"""Which split groups a test gets: the port, and its first form."""
+"""Which split groups a test gets: the port, the balanced draw behind it, and the plain draw that it starts from."""

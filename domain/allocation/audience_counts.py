@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.errors import RuleBroken
+from domain.percents import ALL_GROUPS
 from events.facts import FilterUsed
 
 
@@ -22,6 +23,25 @@ class AudienceNotCountable(RuleBroken):
 
     def __init__(self, key: str, detail: str) -> None:
         super().__init__(f"the users of {key} cannot be counted: {detail}; change the conditions, or retry")
+
+
+class CountingFailed(RuleBroken):
+    """Whoever knows the users did not answer, or not in order; the preparation fails with this, and can be retried."""
+
+    def __init__(self, key: str, detail: str) -> None:
+        super().__init__(
+            f"the users of {key} were not counted: {detail}; see that the users' database works, and retry"
+        )
+
+
+class SplitGroupOutOfRange(RuleBroken):
+    """Users carry a split group that there is not; a draw over such counts would be wrong without a sign of it."""
+
+    def __init__(self, lowest: int, highest: int) -> None:
+        super().__init__(
+            f"users are counted in split groups {lowest} to {highest}, but split groups are 1 to {ALL_GROUPS}; "
+            "correct the users table, and retry"
+        )
 
 
 class AudienceCounts(Protocol):

@@ -10,14 +10,17 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from commands.split_tests import Request, SplitTestCommands
+from consumers.leadership import leader_lock
+from consumers.preparation_lock import LOCK
 from consumers.preparer import Preparer, Progress
 from domain.allocation.audience_counts import Audience, AudienceNotCountable, NobodyCounted
-from domain.allocation.free_first import allocate
+from domain.allocation.balanced import allocate
 from domain.allocation.request import Allocation, AllocationRequest
 from domain.people import Actor
 from events.errors import DatabaseUnavailable
 from events.facts import (
     REGISTRY,
+    GroupsMoved,
     Overlap,
     SettingsGroupPreparationFailed,
     SettingsGroupPrepared,
@@ -209,16 +212,79 @@ def test_a_preparation_that_fails_says_why_and_can_be_retried(house: House) -> N
     assert house.preparer().prepare("button")
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError(), OperationalError("select", {}, Exception("away"))])
-def test_outages_and_programming_errors_are_raised_and_never_become_a_fact(house: House, error: Exception) -> None:
-    def broken(request: AllocationRequest) -> Allocation:
+def broken(error: Exception) -> Callable[[AllocationRequest], Allocation]:
+    def allocate_nothing(request: AllocationRequest) -> Allocation:
         del request
         raise error
 
+    return allocate_nothing
+
+
+@pytest.mark.parametrize("error", [OperationalError("select", {}, Exception("away")), DatabaseUnavailable("away")])
+def test_an_outage_is_raised_and_never_becomes_a_fact(house: House, error: Exception) -> None:
     house.proposed("button", document(5, 10))
     with pytest.raises(type(error)):
-        house.preparer(allocate=broken).prepare("button")
+        house.preparer(allocate=broken(error)).prepare("button")
     assert len(house.facts("button")) == 2
+    assert house.preparer().prepare("button")
+
+
+def test_an_error_of_the_program_is_told_to_the_manager_who_can_retry(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.proposed("button", document(5, 10))
+    error = ZeroDivisionError("division by\0 zero\nsecond line")
+    assert not house.preparer(allocate=broken(error)).prepare("button")
+    failure = house.facts("button")[-1]
+    assert isinstance(failure, SettingsGroupPreparationFailed)
+    assert "an error of this program (ZeroDivisionError: division by zero); report it" in failure.reason
+    assert "Traceback" in caplog.text
+    house.commands.retry_preparation(ANNA, "button")
+    assert house.preparer().prepare("button")
+
+
+def test_a_test_that_cannot_be_prepared_holds_up_no_other(house: House) -> None:
+    for key in ("first", "poison", "last"):
+        house.proposed(key, document(5, 10))
+
+    def allocate_some(request: AllocationRequest) -> Allocation:
+        if request.seed == 2:
+            raise IndexError
+        return allocate(request)
+
+    assert house.preparer(allocate=allocate_some).prepare_all() == 2
+    assert [house.prepared(key).settings_group for key in ("first", "last")] == [1, 1]
+    assert house.facts("poison")[-1].reason.startswith("an error of this program (IndexError)")
+
+
+def test_a_failure_that_cannot_be_recorded_is_raised_after_the_others_were_prepared(house: House) -> None:
+    for key in ("poison", "last"):
+        house.proposed(key, document(5, 10))
+
+    def refuse_the_first(progress: Progress) -> None:
+        if progress.key == "poison":
+            raise UnicodeError("nobody can be told")
+
+    with pytest.raises(UnicodeError, match="nobody can be told"):
+        house.preparer(progress=refuse_the_first).prepare_all()
+    assert house.prepared("last").settings_group == 1
+
+
+class UsersAway(NobodyCounted):
+    """The database of users is down, with the very error that an outage of our own database has."""
+
+    def users(self, audience: Audience) -> None:
+        raise OperationalError("select", {}, Exception(f"no users of {audience.key}"))
+
+
+def test_an_outage_of_the_users_database_is_a_failure_that_can_be_retried(house: House) -> None:
+    for key in ("first", "second"):
+        house.proposed(key, document(5, 10))
+    assert house.preparer(counts=UsersAway()).prepare_all() == 0
+    for key in ("first", "second"):
+        assert f"the users of {key} were not counted: OperationalError" in house.facts(key)[-1].reason
+        house.commands.retry_preparation(ANNA, key)
+    assert house.preparer().prepare_all() == 2
 
 
 class EverybodyCounted:
@@ -270,11 +336,130 @@ def test_a_draft_that_was_discarded_meanwhile_is_left_alone(house: House) -> Non
     assert len(house.facts("button")) == 3
 
 
-def test_of_two_preparers_at_once_the_first_wins(house: House) -> None:
+def in_the_midst_of_each_other(house: House, keys: tuple[str, str]) -> list[bool]:
+    """Two preparers of their own processes' making; the second one begins while the first one draws."""
+    waiting, answers = threading.Event(), []
+
+    def wait_for_its_turn(progress: Progress) -> None:
+        if progress.step == "waiting":
+            waiting.set()
+
+    second = house.preparer(progress=wait_for_its_turn)
+    other = threading.Thread(target=lambda: answers.append(second.prepare(keys[1])))
+
+    def draw_beside_another(request: AllocationRequest) -> Allocation:
+        other.start()
+        assert waiting.wait(10)
+        return allocate(request)
+
+    answers.append(house.preparer(allocate=draw_beside_another).prepare(keys[0]))
+    other.join(10)
+    return answers
+
+
+def test_of_two_preparers_of_one_test_the_first_wins(database: Engine) -> None:
+    house = House(database)
     house.proposed("button", document(5, 10))
-    other = house.preparer()
-    assert not interrupted(house, lambda: other.prepare("button")).prepare("button")
+    assert in_the_midst_of_each_other(house, ("button", "button")) == [True, False]
     assert [type(fact).__name__ for fact in house.facts("button")].count("SettingsGroupPrepared") == 1
+
+
+def test_two_tests_that_are_prepared_at_the_same_moment_see_each_other(database: Engine) -> None:
+    house = House(database)
+    house.proposed("first", document(20, 20))
+    house.proposed("second", document(25, 25))
+    assert in_the_midst_of_each_other(house, ("first", "second")) == [True, True]
+    assert groups(house.prepared("first")) & groups(house.prepared("second")) == set()
+
+
+def test_threads_that_share_a_preparer_take_turns(house: House) -> None:
+    keys = [f"test{number}" for number in range(4)]
+    for key in keys:
+        house.proposed(key, document(10, 15))
+    preparer = house.preparer()
+    threads = [threading.Thread(target=preparer.prepare, args=(key,)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(set.union(*(groups(house.prepared(key)) for key in keys))) == 2400
+
+
+def test_a_preparer_that_waits_for_another_stops_when_it_is_told_to(house: House) -> None:
+    house.proposed("button", document(5, 10))
+    stop = threading.Event()
+    lock = leader_lock(house.engine, LOCK)
+    assert lock.try_acquire()
+    assert not house.preparer(progress=lambda _: stop.set()).prepare("button", stop=stop)
+    assert not house.preparer().prepare_all(stop=stop)
+    lock.release()
+    assert house.preparer().prepare("button")
+
+
+class LockOfAGoneConnection:
+    """A lock that is lost once, while it is held."""
+
+    def __init__(self) -> None:
+        self.losses = [True]
+
+    def try_acquire(self) -> bool:
+        return True
+
+    def still_held(self) -> bool:
+        return not (self.losses and self.losses.pop())
+
+    def release(self) -> None:
+        """Let go."""
+
+
+def test_what_was_drawn_without_the_lock_is_thrown_away_and_drawn_again(house: House) -> None:
+    house.proposed("button", document(5, 10))
+    assert house.preparer(lock=LockOfAGoneConnection()).prepare("button")
+    assert house.prepared("button").seed == 2
+
+
+def test_a_draft_that_was_never_published_is_drawn_afresh(house: House) -> None:
+    house.proposed("button", document(5, 10))
+    house.preparer().prepare("button")
+    before = groups(house.prepared("button"))
+    house.commands.propose_settings(ANNA, "button", document(5, 10, ends_at="2026-07-01"))
+    house.preparer().prepare("button")
+    fact = house.prepared("button")
+    assert groups(fact) != before
+    assert (fact.kept_groups, fact.moved) == (0, ())
+
+
+def test_a_draft_that_was_published_once_keeps_what_test_users_saw(house: House) -> None:
+    house.proposed("button", document(5, 10))
+    house.preparer().prepare("button")
+    before = house.prepared("button")
+    house.commands.publish(ANNA, "button")
+    house.commands.unpublish(ANNA, "button")
+    house.commands.propose_settings(ANNA, "button", document(5, 10, ends_at="2026-07-01"))
+    house.preparer().prepare("button")
+    assert house.prepared("button").variants == before.variants
+
+
+def test_a_change_of_percents_says_which_groups_stay_and_which_move(house: House) -> None:
+    house.running("button", document(5, 10))
+    house.commands.propose_settings(ANNA, "button", document(7.5, 8))
+    house.preparer().prepare("button")
+    fact = house.prepared("button")
+    assert fact.kept_groups == 120 + 192
+    assert fact.moved == (
+        GroupsMoved(before="", after="control", groups=60),
+        GroupsMoved(before="red", after="", groups=48),
+    )
+
+
+def test_a_reshuffle_draws_all_groups_anew(house: House) -> None:
+    before = house.running("button", document(25, 25))
+    house.commands.propose_settings(ANNA, "button", document(25, 25) | {"reshuffle": True})
+    house.preparer().prepare("button")
+    fact = house.prepared("button")
+    assert fact.kept_groups < 400
+    assert fact.kept_groups + sum(move.groups for move in fact.moved if move.after) == 1200
+    assert groups(fact) != groups(before)
 
 
 def test_a_running_preparer_prepares_what_waits_and_outlives_an_outage(house: House) -> None:

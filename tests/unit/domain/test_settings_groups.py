@@ -13,15 +13,24 @@ from domain.errors import (
     SplitTestNotFound,
 )
 from domain.settings import SettingsProposal, parse_proposal
-from domain.settings_groups import preparation_failed, prepared, propose_settings, retry_preparation, waiting
+from domain.settings_groups import (
+    preparation_failed,
+    prepared,
+    propose_settings,
+    retry_preparation,
+    seen_groups,
+    waiting,
+)
 from domain.split_test import load
 from events.facts import (
     DraftDiscarded,
+    GroupsMoved,
     PreparedVariant,
     SettingsGroupPreparationFailed,
     SettingsGroupPreparationRetried,
     SettingsGroupPrepared,
     SplitTestFact,
+    SplitTestUnpublished,
 )
 from tests.unit.domain.histories import (
     ANNA,
@@ -101,6 +110,64 @@ def test_conditions_are_compared_as_what_they_say() -> None:
 def test_asking_for_the_current_settings_takes_back_the_ones_that_wait() -> None:
     back = propose_settings(load([*READY, AGAIN]), KEY, ANNA, proposal())
     assert back == (replace(PROPOSED, settings_group=3),)
+
+
+RESHUFFLED = replace(PROPOSED, settings_group=2, reshuffle=True)
+
+
+@pytest.mark.parametrize("history", [READY, RUNNING])
+def test_a_reshuffle_of_the_same_settings_is_a_change(history: Sequence[SplitTestFact]) -> None:
+    assert propose_settings(load(history), KEY, ANNA, proposal(reshuffle=True)) == (RESHUFFLED,)
+
+
+def test_a_reshuffle_that_waits_is_not_asked_for_twice_but_can_be_taken_back() -> None:
+    state = load([*RUNNING, RESHUFFLED])
+    with pytest.raises(NothingChanges):
+        propose_settings(state, KEY, ANNA, proposal(reshuffle=True))
+    back = propose_settings(state, KEY, ANNA, proposal())
+    assert back == (replace(PROPOSED, settings_group=3),)
+
+
+def test_a_reshuffle_that_was_prepared_is_over() -> None:
+    state = load([*RUNNING, RESHUFFLED, replace(PREPARED, settings_group=2)])
+    with pytest.raises(NothingChanges):
+        propose_settings(state, KEY, ANNA, proposal())
+    assert propose_settings(state, KEY, ANNA, proposal(reshuffle=True))
+
+
+@pytest.mark.parametrize(
+    ("history", "seen"),
+    [
+        (DRAFT, ()),
+        (READY, ()),
+        (IN_DEV, PREPARED.variants),
+        ([*IN_DEV, SplitTestUnpublished(key=KEY)], PREPARED.variants),
+        (RUNNING, PREPARED.variants),
+        ([*IN_DEV, SplitTestUnpublished(key=KEY), DraftDiscarded(key=KEY), CREATED, PROPOSED, PREPARED], ()),
+    ],
+)
+def test_groups_are_seen_once_the_test_was_published(
+    history: Sequence[SplitTestFact], seen: tuple[PreparedVariant, ...]
+) -> None:
+    state = load(history)
+    assert state is not None
+    assert seen_groups(state) == seen
+
+
+def test_what_stays_and_what_moves_stands_in_the_fact() -> None:
+    moved = (GroupsMoved(before="", after="green", groups=3),)
+    (fact,) = prepared(
+        load([CREATED, PROPOSED]),
+        KEY,
+        settings_group=1,
+        seed=7,
+        as_of_position=2,
+        variants=PREPARED.variants,
+        overlaps=(),
+        kept_groups=3,
+        moved=moved,
+    )
+    assert (fact.kept_groups, fact.moved) == (3, moved)
 
 
 def test_settings_whose_preparation_failed_can_be_proposed_again() -> None:

@@ -98,6 +98,13 @@ def test_a_total_is_split_equally() -> None:
     assert proposal.split_equally
 
 
+def test_a_reshuffle_is_an_explicit_choice() -> None:
+    assert not parse_proposal(document(), CATALOG).reshuffle
+    assert parse_proposal(document(reshuffle=True), CATALOG).reshuffle
+    with pytest.raises(WrongField, match="reshuffle is 1; give true or false"):
+        parse_proposal(document(reshuffle=1), CATALOG)
+
+
 def test_control_may_have_0_percent_or_be_absent() -> None:
     zero = [{"name": "control", "percent": 0, "control": True}, {"name": "red", "percent": 100}]
     assert parse_proposal(document(variants=zero), CATALOG).variants[0].groups == 0

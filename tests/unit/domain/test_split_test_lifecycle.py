@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ from domain.split_test import SplitTest, Status, load
 from events.facts import (
     CodeDeployed,
     DraftDiscarded,
+    SettingsGroupPrepared,
     SettingsGroupProposed,
     SplitTestFact,
     SplitTestFinished,
@@ -233,3 +235,19 @@ def test_what_a_hit_says_of_its_host_is_recorded_as_far_as_it_can_be_stored() ->
 )
 def test_other_hits_leave_nothing_to_record(history: Sequence[SplitTestFact]) -> None:
     assert lifecycle.record_code_deployed(load(history), KEY, hit_id="2", occurred_at=BEFORE_END) == ()
+
+
+@pytest.mark.parametrize(("settings_group", "counts"), [(0, True), (1, False), (2, True), (3, False)])
+def test_only_a_hit_of_a_settings_group_of_the_present_life_says_that_the_code_is_deployed(
+    settings_group: int, *, counts: bool
+) -> None:
+    over = (SplitTestUnpublished(key=KEY), DraftDiscarded(key=KEY))
+    renumbered = [
+        replace(fact, settings_group=2) if isinstance(fact, (SettingsGroupProposed, SettingsGroupPrepared)) else fact
+        for fact in IN_DEV
+    ]
+    second_life = load((*IN_DEV, *over, *renumbered))
+    facts = lifecycle.record_code_deployed(
+        second_life, KEY, hit_id="1", occurred_at=BEFORE_END, settings_group=settings_group
+    )
+    assert bool(facts) == counts

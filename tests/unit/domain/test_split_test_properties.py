@@ -10,14 +10,17 @@ from domain.errors import (
     NoSuchManager,
     NotAManager,
     NothingChanges,
+    NotOneLine,
     SplitTestNotFound,
+    TextTooLong,
+    TooManyManagers,
     WrongKey,
     WrongManagerName,
     WrongProperty,
     WrongText,
     WrongType,
 )
-from domain.properties import NewSplitTest, change_managers, create, edit_properties
+from domain.properties import MAX_MANAGERS, NewSplitTest, change_managers, create, edit_properties
 from domain.split_test import load
 from events.facts import DraftDiscarded, ManagersChanged, PropertiesEdited, PropertyChange, SplitTestCreated
 from tests.unit.domain.histories import ANNA, DRAFT, FINISHED, IN_DEV, KEY, READY, STRANGER, SUPERUSER
@@ -124,7 +127,7 @@ def test_what_is_no_property_cannot_be_edited(changes: Mapping[str, str]) -> Non
 def test_a_text_that_no_database_could_store_is_refused(text: str) -> None:
     with pytest.raises(WrongText, match="description holds characters that cannot be stored"):
         create(None, ANNA, replace(WANTED, description=text))
-    with pytest.raises(WrongText, match="issue_key"):
+    with pytest.raises(NotOneLine, match="issue_key"):
         edit_properties(load(DRAFT), KEY, ANNA, {"issue_key": text})
 
 
@@ -160,3 +163,62 @@ def test_a_circle_that_stays_the_same_is_refused(add: list[str]) -> None:
 def test_an_added_manager_needs_a_name() -> None:
     with pytest.raises(WrongManagerName):
         change_managers(load(DRAFT), KEY, ANNA, add=[""])
+
+
+LONGEST = {"name": 200, "description": 10_000, "issue_key": 200, "chat_room": 200}
+
+
+@pytest.mark.parametrize(("field", "most"), LONGEST.items())
+def test_texts_have_an_end(field: str, most: int) -> None:
+    longest = NewSplitTest(**{"key": KEY, "name": "N", field: "x" * most})
+    assert getattr(create(None, ANNA, longest)[0], field) == "x" * most
+    too_long = NewSplitTest(**{"key": KEY, "name": "N", field: "x" * (most + 1)})
+    with pytest.raises(TextTooLong, match=f"{most + 1:,} characters and may have {most:,}"):
+        create(None, ANNA, too_long)
+    with pytest.raises(TextTooLong):
+        edit_properties(load(DRAFT), KEY, ANNA, {field: "x" * (most + 1)})
+
+
+def test_a_type_of_more_than_forty_letters_is_refused_in_a_short_sentence() -> None:
+    with pytest.raises(WrongType) as refused:
+        create(None, ANNA, replace(WANTED, type="x" * 100_000))
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "a\ttab", "an escape \x1b[31m", "a line \u2028 separator", "nul \0"])
+@pytest.mark.parametrize("field", ["issue_key", "chat_room"])
+def test_what_stands_on_one_line_has_no_control_characters(field: str, text: str) -> None:
+    with pytest.raises(NotOneLine, match=field):
+        edit_properties(load(DRAFT), KEY, ANNA, {field: text})
+
+
+def test_a_description_has_lines_and_tabs_and_no_orders_to_a_terminal() -> None:
+    created = create(None, ANNA, replace(WANTED, description="one\r\n\ttwo\n"))
+    assert created[0].description == "one\n\ttwo"
+    with pytest.raises(WrongText):
+        create(None, ANNA, replace(WANTED, description="red \x1b[31m"))
+
+
+def test_a_manager_has_a_name_that_fits() -> None:
+    assert create(None, ANNA, replace(WANTED, managers=("x" * 200,)))
+    with pytest.raises(TextTooLong, match="a manager's name"):
+        create(None, ANNA, replace(WANTED, managers=("x" * 201,)))
+    with pytest.raises(TextTooLong, match="a manager's name"):
+        change_managers(load(DRAFT), KEY, ANNA, add=["x" * 201])
+
+
+def test_a_circle_has_a_hundred_managers_at_most() -> None:
+    people = tuple(f"person {number}" for number in range(MAX_MANAGERS))
+    assert len(create(None, ANNA, replace(WANTED, managers=people[1:]))[0].managers) == MAX_MANAGERS
+    with pytest.raises(TooManyManagers, match="101 managers and may have 100"):
+        create(None, ANNA, replace(WANTED, managers=people))
+    with pytest.raises(TooManyManagers):
+        change_managers(load(DRAFT), KEY, ANNA, add=people)
+
+
+def test_a_circle_from_before_there_were_bounds_can_be_made_smaller() -> None:
+    crowd = (*(f"person {number}" for number in range(150)), "x" * 300)
+    test = load(DRAFT)
+    assert test is not None
+    (changed,) = change_managers(replace(test, managers=("anna", *crowd)), KEY, ANNA, remove=[crowd[0]])
+    assert changed.managers == ("anna", *crowd[1:])
