@@ -49,7 +49,7 @@ def load_catalog(path: Path = DEFAULT_CATALOG) -> Catalog:
     Raises:
         CatalogFileError: the subclass that says what is wrong with the file.
     """
-    document = _read(path)
+    document = read_catalog_file(path)
     _check_fields(path, document)
     try:
         return Catalog.from_document(document["filters"])
@@ -57,7 +57,12 @@ def load_catalog(path: Path = DEFAULT_CATALOG) -> Catalog:
         raise CatalogFileWrong(path, str(error)) from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_catalog_file(path: Path) -> dict[str, Any]:
+    """Return what the file `path` says, unchecked.
+
+    Raises:
+        CatalogFileMissing, CatalogFileTorn: it cannot be read, or is not TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -70,8 +75,10 @@ def _check_fields(path: Path, document: Mapping[str, Any]) -> None:
     # A config document may come from a newer program, so unknown fields are ignored there. This file is written by
     # hand: a field that nobody knows is a typing mistake, and would silently be without effect.
     for table in document:
-        if table != "filters":
-            raise CatalogFileWrong(path, f"it has a table {table!r}; filters are tables [filters.<name>].")
+        if table not in {"filters", "users"}:
+            raise CatalogFileWrong(
+                path, f"it has a table {table!r}; filters are tables [filters.<name>], where users are is [users]."
+            )
     filters = document.get("filters")
     if not isinstance(filters, dict) or not filters:
         raise CatalogFileWrong(path, "it has no filters; write one as a table [filters.<name>].")

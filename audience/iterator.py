@@ -1,0 +1,62 @@
+"""Walks all users of a test, a variant or a user group: generated SQL, in batches, from wherever it stopped.
+
+Batches go by the users' identifiers: each asks for those above the last one, so memory stays the same, a walk that was
+interrupted goes on from the last identifier somebody has dealt with, and no transaction is held open between batches.
+Users who appear meanwhile are met if their identifier lies ahead; nobody is met twice.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final, TypeAlias
+
+from sqlalchemy import ColumnElement, column, select
+
+from audience.conditions_sql import predicate
+from audience.users_table import UsersTable
+from usersplit.conditions import Conditions
+from warehouse.users import Statement, UsersDatabase
+from warehouse.users_sql import AsText
+
+UserId: TypeAlias = int | str
+_NUMBERS: Final = "int"
+
+
+def users_of(
+    database: UsersDatabase,
+    users: UsersTable,
+    conditions: Conditions,
+    *,
+    split_groups: Collection[int] | None = None,
+    after: UserId | None = None,
+    batch_users: int = 10_000,
+) -> Iterator[Sequence[UserId]]:
+    """Yield the identifiers of users who meet `conditions`, ascending, at most `batch_users` at a time.
+
+    Args:
+        database: holds the users.
+        users: maps filters to its columns.
+        conditions: who is looked for. Filters of the visit without a column are taken to be met.
+        split_groups: those of a variant or a test; None is everybody, as in a user group.
+        after: go on behind this identifier, the last of the walk before.
+        batch_users: how many at a time.
+
+    Raises:
+        FilterWithoutColumn: a filter of the profile has no column.
+        WarehouseError: the database does not answer; go on from the last identifier.
+    """
+    key: ColumnElement[UserId] = column(users.id)
+    if _NUMBERS not in database.column_types(users.name).get(users.id, ""):
+        key = AsText(key)  # type: ignore[assignment] # byte by byte, or a collation decides what comes later
+    last = after
+    while True:
+        found = select(key.label("user_id")).select_from(users.sql()).where(predicate(conditions, users).met)
+        if split_groups is not None:
+            found = found.where(column(users.split_group).in_(sorted(split_groups)))
+        if last is not None:
+            found = found.where(key > last)
+        statement: Statement = found.order_by(key).limit(batch_users)
+        batch = [row[0] for row in database.rows(statement)]
+        if batch:
+            yield batch
+        if len(batch) < batch_users:
+            return
+        last = batch[-1]

@@ -1,0 +1,152 @@
+"""What is done with the users table in a terminal: make or import it, give split groups, estimate, walk its users."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+
+from audience.catalog import DEFAULT_CATALOG, load_catalog
+from audience.conditions_sql import assumed_filters
+from audience.counts import count
+from audience.errors import UsersMappingWrong
+from audience.iterator import users_of
+from audience.users_table import UsersTable, load_users_table
+from entrypoints.console import console
+from entrypoints.settings import WarehouseSettings
+from usersplit.conditions import Catalog, Conditions, parse_text
+from warehouse.duckdb_users import DuckDbUsers
+from warehouse.generated_users import generate_duckdb, generate_postgres
+from warehouse.postgres_users import PostgresUsers
+from warehouse.split_group_backfill import Progress, backfill_duckdb, backfill_postgres
+from warehouse.users_import import import_into_duckdb, import_into_postgres
+
+_catalog_option = click.option(
+    "--catalog",
+    "catalog_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=DEFAULT_CATALOG,
+    help="The catalog of filters with [users]; the shipped one by default.",
+)
+
+
+@click.group("users")
+def users_group() -> None:
+    """The users table: import it, give split groups, count and walk its users."""
+
+
+@users_group.command("generate")
+@click.option("--users", "size", type=click.IntRange(min=1), default=1_000_000, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@_catalog_option
+def generate(size: int, seed: int, catalog_path: Path) -> None:
+    """Make the users table anew with made-up users. What it held is gone."""
+    _, table = _mapping(catalog_path)
+    database = _open()
+    if isinstance(database, DuckDbUsers):
+        generate_duckdb(database, table.name, users=size, seed=seed)
+    else:
+        generate_postgres(database, table.name, users=size, seed=seed)
+    database.close()
+    click.echo(f"{table.name} holds {size:,} made-up users.")
+
+
+@users_group.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_catalog_option
+def import_users(file: Path, catalog_path: Path) -> None:
+    """Import users from a CSV or Parquet file, then give a split group to everybody without one.
+
+    Who is there already is updated and keeps the split group. An import that was interrupted is simply run again.
+    """
+    _, table = _mapping(catalog_path)
+    database = _open()
+
+    def job(told: Progress) -> int:
+        if isinstance(database, DuckDbUsers):
+            return import_into_duckdb(
+                database, file, table=table.name, id_column=table.id, split_group=table.split_group, progress=told
+            )
+        return import_into_postgres(
+            database, file, table=table.name, id_column=table.id, split_group=table.split_group, progress=told
+        )
+
+    lines = _with_progress("users", job)
+    drawn = _backfill(database, table)
+    database.close()
+    click.echo(f"Imported {lines:,} lines; {drawn:,} users were given a split group.")
+
+
+@users_group.command("split-groups")
+@_catalog_option
+def split_groups(catalog_path: Path) -> None:
+    """Draw a split group for every user without one. Interrupted, it goes on where it stopped."""
+    _, table = _mapping(catalog_path)
+    database = _open()
+    drawn = _backfill(database, table)
+    database.close()
+    click.echo(f"{drawn:,} users were given a split group.")
+
+
+@users_group.command("count")
+@click.argument("conditions")
+@_catalog_option
+def count_users(conditions: str, catalog_path: Path) -> None:
+    """Count the users who meet CONDITIONS, which are JSON as in a proposal; [] is everybody."""
+    catalog, table = _mapping(catalog_path)
+    asked = parse_text(conditions, catalog)
+    database = _open()
+    table.check(database, catalog)
+    number = int(count(database, table, asked, ()).users.sum())
+    database.close()
+    assumed = assumed_filters(asked, table)
+    bound = f"at most, for no column holds {', '.join(assumed)}" if assumed else "exactly"
+    click.echo(f"{number:,} users meet {asked.to_text() or 'no conditions'}, {bound}.")
+
+
+@users_group.command("walk")
+@click.argument("conditions")
+@click.option("--after", help="Go on behind this identifier.")
+@_catalog_option
+def walk(conditions: str, after: str | None, catalog_path: Path) -> None:
+    """Print the identifiers of the users who meet CONDITIONS, ascending, as JSON, one a line."""
+    catalog, table = _mapping(catalog_path)
+    asked: Conditions = parse_text(conditions, catalog)
+    database = _open()
+    last = int(after) if after and "int" in database.column_types(table.name).get(table.id, "") else after
+    for batch in users_of(database, table, asked, after=last):
+        for user in batch:
+            click.echo(json.dumps(user))
+    database.close()
+
+
+def _mapping(path: Path) -> tuple[Catalog, UsersTable]:
+    catalog = load_catalog(path)
+    table = load_users_table(catalog, path)
+    if table is None:
+        raise UsersMappingWrong(path, "it is missing; say where users are with table, id and split_group.")
+    return catalog, table
+
+
+def _open() -> DuckDbUsers | PostgresUsers:
+    url = WarehouseSettings.read().warehouse_url.get_secret_value()
+    scheme, _, place = url.partition("://")
+    return DuckDbUsers(Path(place.removeprefix("/"))) if scheme == "duckdb" else PostgresUsers(url)
+
+
+def _backfill(database: DuckDbUsers | PostgresUsers, table: UsersTable) -> int:
+    def job(told: Progress) -> int:
+        if isinstance(database, DuckDbUsers):
+            return backfill_duckdb(database, table.name, split_group=table.split_group, progress=told)
+        return backfill_postgres(database, table.name, split_group=table.split_group, progress=told)
+
+    return _with_progress("split groups", job)
+
+
+def _with_progress(what: str, job: Callable[[Progress], int]) -> int:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with ProgressBar(*columns, console=console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None)
+        return job(lambda done, total: bar.update(task, completed=done, total=total))

@@ -1,0 +1,123 @@
+"""Live numbers against counts made from scratch, while conditions are being edited."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audience.counts import count
+from audience.iterator import users_of
+from audience.live import LiveNumbers
+from tests.support.audience_conditions import conditions, meets, users
+from tests.support.audience_users import CATALOG, USERS, Place, users_place
+from usersplit.conditions import Conditions, parse
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+LAW = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large])
+
+
+@pytest.fixture(scope="module", params=["duckdb", "clickhouse"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    with users_place(request.param) as opened:
+        yield opened
+
+
+@LAW
+@given(drawn=users(), watched=st.lists(conditions(), max_size=5), edits=st.lists(conditions(), min_size=1, max_size=4))
+def test_every_edit_is_answered_exactly(
+    place: Place, drawn: list[dict[str, Any]], watched: list[Conditions], edits: list[Conditions]
+) -> None:
+    place.fill(drawn)
+    live = LiveNumbers(place.database, USERS, now=lambda: NOON)
+    live.watch({f"test_{index}": each for index, each in enumerate(watched)})
+    live.refresh()
+    for edited in edits:
+        numbers = live.numbers(edited)
+        mine = [user for user in drawn if meets(edited, user)]
+        assert numbers.users == len(mine)
+        assert list(numbers.shared.values()) == [sum(meets(each, user) for user in mine) for each in watched]
+        assert numbers.as_of == NOON
+
+
+class CountingPlace:
+    """Counts the tables that are asked for, which is what costs."""
+
+    def __init__(self, place: Place) -> None:
+        self.asked = 0
+        self._place = place
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "table":
+            self.asked += 1
+        return getattr(self._place.database, name)
+
+
+def edited(document: list[Any]) -> Conditions:
+    return parse(document, CATALOG)
+
+
+def at_least(value: object, name: str = "small") -> Conditions:
+    return edited([{"filter": name, "operator": "gte", "value": value}])
+
+
+def test_only_an_attribute_or_a_moment_that_is_new_is_counted_anew(place: Place) -> None:
+    place.fill([{"user_id": n, "split_group": 1, "small": n, "seen_at": NOON.replace(day=1 + n)} for n in range(20)])
+    database = CountingPlace(place)
+    live = LiveNumbers(database, USERS, now=lambda: NOON)
+    assert live.numbers(at_least(5)).users == 15
+    assert database.asked == 1
+    # Any other value of an attribute with few values is answered from what is kept, even one that nobody has.
+    assert [live.numbers(at_least(value)).users for value in (0, 19, 20, -3, 7)] == [20, 1, 0, 20, 13]
+    assert database.asked == 1
+    assert live.numbers(at_least("2026-05-11T12:00:00Z", "seen_at")).users == 10
+    assert database.asked == 2
+    assert live.numbers(at_least("2026-05-11T12:00:00Z", "seen_at")).users == 10
+    assert live.numbers(at_least(5)).users == 15
+    assert database.asked == 2
+    assert live.numbers(at_least("2026-05-16", "seen_at")).users == 5
+    assert database.asked == 3
+
+
+def test_numbers_are_those_of_their_moment_until_the_next_refresh(place: Place) -> None:
+    moments = iter([NOON, NOON.replace(hour=13)])
+    place.fill([{"user_id": 1, "split_group": 1, "small": 5}])
+    live = LiveNumbers(place.database, USERS, now=lambda: next(moments))
+    assert (live.numbers(at_least(5)).users, live.numbers(at_least(5)).as_of) == (1, NOON)
+    place.fill([{"user_id": n, "split_group": 1, "small": 5} for n in range(3)])
+    assert live.numbers(at_least(5)).users == 1
+    live.refresh()
+    assert (live.numbers(at_least(5)).users, live.numbers(at_least(5)).as_of) == (3, NOON.replace(hour=13))
+
+
+@LAW
+@given(drawn=users(), asked=conditions(), batch=st.integers(1, 30), stop=st.integers(0, 25))
+def test_the_iterator_walks_those_who_meet_the_conditions_and_resumes(
+    place: Place, drawn: list[dict[str, Any]], asked: Conditions, batch: int, stop: int
+) -> None:
+    place.fill(drawn)
+    expected = [user["user_id"] for user in drawn if meets(asked, user)]
+    batches = list(users_of(place.database, USERS, asked, batch_users=batch))
+    assert [user for each in batches for user in each] == expected
+    assert all(len(each) <= batch for each in batches)
+    rest = [user for each in users_of(place.database, USERS, asked, after=stop, batch_users=batch) for user in each]
+    assert rest == [user for user in expected if user > stop]
+    groups = {1, 3}
+    some = users_of(place.database, USERS, asked, split_groups=groups, batch_users=batch)
+    of_variant = [user["user_id"] for user in drawn if meets(asked, user) and user["split_group"] in groups]
+    assert [user for each in some for user in each] == of_variant
+
+
+def test_many_kinds_of_users_are_summed_group_by_group(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = [{"user_id": n, "split_group": 1 + n % 7, "small": n % 50, "whole": n * n % 91} for n in range(2000)]
+    others = [at_least(value) for value in range(1, 50, 4)] + [at_least(value, "whole") for value in range(1, 91, 9)]
+    place.fill(drawn)
+    small = count(place.database, USERS, edited([]), others)
+    monkeypatch.setattr("audience.counts._FEW_KINDS", 1)
+    monkeypatch.setattr("audience.counts._LANE_ROWS_AT_ONCE", 17)
+    large = count(place.database, USERS, edited([]), others)
+    assert [each.tolist() for each in large.shared] == [each.tolist() for each in small.shared]
+    expected = [sum(each.matches(user, {}) for user in drawn) for each in others]
+    assert [int(each.sum()) for each in small.shared] == expected

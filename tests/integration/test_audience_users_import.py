@@ -1,0 +1,153 @@
+"""Users from files, and split groups for those who have none."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from sqlalchemy import column, func, select, table
+
+from warehouse.duckdb_users import DuckDbUsers
+from warehouse.errors import WarehouseRefused
+from warehouse.generated_users import generate_duckdb, generate_postgres
+from warehouse.postgres_users import PostgresUsers
+from warehouse.split_group_backfill import backfill_duckdb, backfill_postgres
+from warehouse.users import Statement, UsersDatabase
+from warehouse.users_import import import_into_duckdb, import_into_postgres
+
+FIRST = (
+    'user_id,name,country_id,is_paying,seen_at\n1,Anna,50,true,2026-05-01 10:00:00\n2,"O\'Neil, Jr",,false,\n3,,68,,\n'
+)
+SECOND = 'user_id,name,country_id,is_paying,seen_at\n2,"O""Neil",77,true,\n4,"",7,false,\n'
+
+
+class Users:
+    """A users table in DuckDB or PostgreSQL, with what may be done to it."""
+
+    def __init__(self, database: DuckDbUsers | PostgresUsers) -> None:
+        self.database: UsersDatabase = database
+        self._typed = database
+
+    def imported(self, path: Path, **options: Any) -> int:
+        names: dict[str, Any] = {"table": "users", "id_column": "user_id", "split_group": "split_group"}
+        if isinstance(self._typed, DuckDbUsers):
+            return import_into_duckdb(self._typed, path, **names, **options)
+        return import_into_postgres(self._typed, path, **names, **options)
+
+    def backfilled(self, **options: Any) -> int:
+        if isinstance(self._typed, DuckDbUsers):
+            return backfill_duckdb(self._typed, "users", split_group="split_group", **options)
+        return backfill_postgres(self._typed, "users", split_group="split_group", **options)
+
+    def generated(self, users: int) -> None:
+        if isinstance(self._typed, DuckDbUsers):
+            generate_duckdb(self._typed, "users", users=users, seed=3)
+        else:
+            generate_postgres(self._typed, "users", users=users, seed=3)
+
+    def rows(self, *names: str) -> list[tuple[Any, ...]]:
+        asked: Statement = select(*map(column, names)).select_from(table("users")).order_by(column("user_id"))
+        return list(self.database.rows(asked))
+
+
+@pytest.fixture(params=["duckdb", "postgresql"])
+def users(request: pytest.FixtureRequest) -> Iterator[Users]:
+    if request.param == "duckdb":
+        with duckdb.connect(":memory:") as connection:
+            yield Users(DuckDbUsers(connection.cursor))
+        return
+    database = PostgresUsers(request.getfixturevalue("postgres_url"))
+    yield Users(database)
+    database.close()
+
+
+def parquet(file: Path, selected: str) -> None:
+    with duckdb.connect(":memory:") as connection:
+        connection.sql(selected).write_parquet(str(file))
+
+
+def test_a_csv_becomes_users_and_a_later_one_updates_them(users: Users, tmp_path: Path) -> None:
+    (tmp_path / "first.csv").write_text(FIRST)
+    (tmp_path / "second.csv").write_text(SECOND)
+    told: list[tuple[int, int]] = []
+    assert users.imported(tmp_path / "first.csv", batch_users=2, progress=lambda *done: told.append(done)) == 3
+    assert told[-1] == (3, 3)
+    assert users.backfilled() == 3
+    groups = users.rows("user_id", "split_group")
+    assert users.imported(tmp_path / "second.csv") == 2
+    assert users.rows("user_id", "name", "country_id", "is_paying")[:3] == [
+        (1, "Anna", 50, True),
+        (2, 'O"Neil', 77, True),
+        (3, None, 68, None),
+    ]
+    # The split groups of those who were there are for good; only the new one is without.
+    assert users.rows("user_id", "split_group") == [*groups, (4, None)]
+    assert users.backfilled() == 1
+
+
+def test_an_import_that_was_killed_is_run_again(users: Users, tmp_path: Path) -> None:
+    file = tmp_path / "users.parquet"
+    parquet(file, "SELECT number AS user_id, number % 7 AS country_id FROM range(1000) AS made(number)")
+
+    def killed(done: int, total: int) -> None:
+        assert total == 1000
+        if done >= 300:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        users.imported(file, batch_users=100, progress=killed)
+    assert 0 < len(users.rows("user_id")) < 1000
+    users.imported(file, batch_users=400)
+    assert users.rows("user_id", "country_id") == [(number, number % 7) for number in range(1000)]
+
+
+def test_a_back_fill_that_was_killed_goes_on_where_it_stopped(users: Users, tmp_path: Path) -> None:
+    file = tmp_path / "users.parquet"
+    parquet(file, "SELECT number AS user_id FROM range(20000) AS made(number)")
+    users.imported(file)
+
+    def killed(done: int, total: int) -> None:
+        del done, total
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        users.backfilled(batch_users=6000, progress=killed)
+    before = dict(users.rows("user_id", "split_group"))
+    drawn = {user: group for user, group in before.items() if group is not None}
+    assert len(drawn) == 6000
+    assert users.backfilled(batch_users=6000) == 14_000
+    after = dict(users.rows("user_id", "split_group"))
+    assert {user: after[user] for user in drawn} == drawn
+    assert set(after.values()) <= set(range(1, 2401))
+    counts = np.bincount(np.array(list(after.values())) % 100)  # 100 classes of 24 groups, 200 users each
+    assert float(((counts - 200) ** 2 / 200).sum()) < 99 + 6 * (2 * 99) ** 0.5
+
+
+def test_a_file_that_does_not_fit_is_refused_in_words(users: Users, tmp_path: Path) -> None:
+    (tmp_path / "users.txt").write_text(FIRST)
+    with pytest.raises(WarehouseRefused, match=r"neither \.csv"):
+        users.imported(tmp_path / "users.txt")
+    (tmp_path / "other.csv").write_text("id,name\n1,Anna\n")
+    with pytest.raises(WarehouseRefused, match="no column user_id"):
+        users.imported(tmp_path / "other.csv")
+    (tmp_path / "nobody.csv").write_text("user_id,name\n1,Anna\n,Bob\n")
+    with pytest.raises(WarehouseRefused, match="no user_id"):
+        users.imported(tmp_path / "nobody.csv")
+    with pytest.raises(WarehouseRefused, match=r"nowhere\.csv"):
+        users.imported(tmp_path / "nowhere.csv")
+
+
+def test_generated_users_look_like_those_of_a_product(users: Users) -> None:
+    users.generated(20_000)
+    groups = [row[0] for row in users.rows("split_group")]
+    assert len(groups) == 20_000
+    assert set(groups) <= set(range(1, 2401))
+    assert len(set(groups)) > 2300
+    countries = Counter(row[0] for row in users.rows("country_id"))
+    assert countries[None]
+    assert countries[0] == max(countries.values())
+    asked: Statement = select(func.count(column("age").distinct())).select_from(table("users"))
+    assert users.database.rows(asked)[0][0] > 50
