@@ -85,8 +85,8 @@ coverage: $(VENV)/.dev ## every test, with branch coverage
 
 .PHONY: bench
 bench: $(VENV)/.dev ## all benchmarks (ONLY=name: one); the last line of each is a JSON object with its figures
-	@for script in $(if $(ONLY),benchmarks/$(ONLY).py,$(wildcard benchmarks/*.py)); do \
-		PYTHONPATH=. $(BIN)/python "$$script"; \
+	@for name in $(if $(ONLY),$(ONLY),$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
+		$(BIN)/python -m "benchmarks.$$name"; \
 	done
 
 # --- dependencies ------------------------------------------------------------------------------------------------------

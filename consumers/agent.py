@@ -4,10 +4,10 @@ Services on that server read the files and nothing else. With the broker down, t
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumers.config_files import ConfigFiles, Document, UnusableDocument, decoded, position_in, read_document
 from consumers.relay_records import HEARTBEAT_KEY
@@ -18,26 +18,51 @@ from streams.topics import CONFIGS
 _log = logging.getLogger(__name__)
 
 
+def _untold(position: int, tests: Mapping[str, int]) -> None:
+    del position, tests
+
+
+class _Heartbeat(NamedTuple):
+    position: int
+    at: str
+
+
 class Agent:
     """Reads the whole config topic from its beginning and follows it. For one thread, and one a directory.
 
     It is ready once it has read up to the end that the topic had when the agent first saw it: from then on, what the
-    directory holds is no older than the agent's start. The file `.agent.json` in the directory says so:
+    directory holds is no older than the agent's start, and damaged files are repaired: the topic wins over what a hand
+    or a disk did, see `ConfigFiles`. The file `.agent.json` in the directory says so:
 
         ready         whether that end was reached since this agent started
         position      the highest position among the documents and the heartbeats
         heartbeat_at  when the relay last said that it is alive, by the relay's clock; null before the first time
+
+    Args:
+        broker: where the config topic is.
+        directory: where the files are; made if it is missing.
+        tell: told the position and the position of each test's document, at the start and whenever they change.
+        batch_size: how many records are taken at a time.
     """
 
-    def __init__(self, broker: Broker, directory: Path, *, batch_size: int = 1000) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        directory: Path,
+        *,
+        tell: Callable[[int, Mapping[str, int]], None] = _untold,
+        batch_size: int = 1000,
+    ) -> None:
         self._files = ConfigFiles(directory)
         self._reader = broker.log_reader(CONFIGS)
+        self._tell = tell
         self._batch_size = batch_size
         self._ends: Mapping[TopicPartition, int] | None = None
         self._ready = False
         earlier = self._files.read_state()
-        self._heartbeat_position = _number(earlier.get("position"))
-        self._heartbeat_at = _text(earlier.get("heartbeat_at"))
+        # What an earlier run wrote is shown until the topic was read, and like a file it is not believed any longer.
+        self._remembered = _Heartbeat(_number(earlier.get("position")), _text(earlier.get("heartbeat_at")))
+        self._read_heartbeat: _Heartbeat | None = None
         self._written: Mapping[str, Any] = {}
         self._write_state()
 
@@ -45,6 +70,21 @@ class Agent:
     def ready(self) -> bool:
         """Whether the end that was seen at the start has been reached."""
         return self._ready
+
+    @property
+    def position(self) -> int:
+        """The highest position among the documents and the heartbeats."""
+        return max(self._files.newest_position, self._heartbeat.position)
+
+    @property
+    def heartbeat_at(self) -> str:
+        """When the relay last said that it is alive, by the relay's clock (RFC 3339), empty before the first time."""
+        return self._heartbeat.at
+
+    @property
+    def files(self) -> int:
+        """How many tests have a file."""
+        return len(self._files.positions)
 
     def step(self, *, timeout_seconds: float = 0.5) -> int:
         """Take the records that are there, after at most about `timeout_seconds`; return how many files changed.
@@ -58,14 +98,20 @@ class Agent:
         newest: dict[str, Document] = {}
         for message in messages:
             document = self._read(message)
+            # Of two at one position the later is the newer one: the same facts, sent again after a new rendering.
             if document is not None and (
-                document.key not in newest or document.position > newest[document.key].position
+                document.key not in newest or document.position >= newest[document.key].position
             ):
                 newest[document.key] = document
         changed = sum([self._files.apply(document) for document in newest.values()])
+        ready = self._ready or self._end_is_reached()
+        if ready:
+            changed += self._files.settle()
         if changed:
             self._files.sync()
-        self._ready = self._ready or self._end_is_reached()
+        self._ready = ready
+        if changed:
+            self._tell(self.position, self._files.positions)
         self._write_state()
         return changed
 
@@ -95,10 +141,18 @@ class Agent:
     def _take_heartbeat(self, value: bytes) -> None:
         fields = decoded(value)
         position = position_in(fields)
+        known = self._read_heartbeat or _Heartbeat(0, "")
         # By position first: a relay that lost its lead may still get an old heartbeat through.
-        if position >= self._heartbeat_position:
-            self._heartbeat_position = position
-            self._heartbeat_at = max(self._heartbeat_at, _text(fields.get("at")))
+        if position >= known.position:
+            self._read_heartbeat = _Heartbeat(position, max(known.at, _text(fields.get("at"))))
+
+    @property
+    def _heartbeat(self) -> _Heartbeat:
+        if self._read_heartbeat is None:
+            return self._remembered
+        if self._ready:
+            return self._read_heartbeat
+        return max(self._read_heartbeat, self._remembered)
 
     def _learn_ends(self) -> None:
         if self._ends is None:
@@ -116,12 +170,13 @@ class Agent:
     def _write_state(self) -> None:
         state = {
             "ready": self._ready,
-            "position": max(self._files.newest_position, self._heartbeat_position),
-            "heartbeat_at": self._heartbeat_at or None,
+            "position": self.position,
+            "heartbeat_at": self.heartbeat_at or None,
         }
         if state != self._written:
             self._files.write_state(state)
             self._written = state
+            self._tell(self.position, self._files.positions)
 
 
 def _number(value: object) -> int:

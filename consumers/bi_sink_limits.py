@@ -17,17 +17,30 @@ class TooManyDeadLetters(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLimits:
-    """When a batch is stored: at so many messages, or bytes, or at that age, whichever comes first.
+    """When a batch is stored, and how much may be in hand.
 
-    `max_bytes` bounds the memory: messages in hand take that much, plus what one poll brought beyond it, plus their
-    decoded form, about as much again.
+    A batch is closed at so many messages, or bytes, or at that age, whichever comes first; while another one waits to
+    be stored, it goes on growing. Bytes are those that a message takes in this process, its objects included.
+
+    Attributes:
+        max_messages: of a batch. DuckDB writes whole row groups of 122,880 rows straight into its file, smaller
+            batches into its log first and then into the file: a third dearer (measured). Larger ones gain no more.
+        max_bytes: of a batch.
+        budget_bytes: of everything in hand: gathered, being decoded, waiting to be stored. Reading pauses beyond it.
+            What one poll brings comes on top, and what librdkafka has fetched (32 MiB at most).
+        freshness_seconds: the age at which a batch is closed.
+        first_retry_seconds: how long to wait after the warehouse was found down; doubled every time.
+        last_retry_seconds: how long at most.
+        flush_seconds: how long to go on storing what is in hand when partitions are taken away, or at the end.
     """
 
-    max_messages: int = 50_000
+    max_messages: int = 131_072
     max_bytes: int = 64 * 1024 * 1024
+    budget_bytes: int = 192 * 1024 * 1024
     freshness_seconds: float = 0.5
     first_retry_seconds: float = 0.2
     last_retry_seconds: float = 15.0
+    flush_seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,10 @@
 """Code deployed: the first production hit of a test In Dev becomes the fact CodeDeployed, once.
 
 It follows the hits topic in its own group. Hits from other environments and forced ones do not count, and poison is the
-BI sink's business. To stay cheap, hits are only gathered by test (the first of each); twice a second the keys are held
-against the read model's tests In Dev whose code is not deployed yet, and the command is given for those alone. Nothing
-is cached between two looks, so a test that was just published is not missed.
+BI sink's business. To stay cheap, hits are only gathered by test and settings group (the first of each); twice a second
+the keys are held against the read model's tests In Dev whose code is not deployed yet, and the command is given for
+those alone. It does not count a hit of a settings group of before the key was discarded and used again. Nothing is
+cached between two looks, so a test that was just published is not missed.
 
 Offsets are kept in the application's database, one checkpoint a partition (`code_deployed:<topic>:<partition>`), moved
 after the commands by compare-and-set. A crash in between repeats a command that then finds nothing to record: at least
@@ -41,7 +42,8 @@ CHECKPOINTS: Final = "code_deployed:"
 ACTOR: Final = Actor(name="code-deployed")
 """Who the changelog says it was."""
 
-_NEEDED: Final = ("test_key", "hit_id", "occurred_at", "app", "host")
+_NEEDED: Final = ("test_key", "hit_id", "occurred_at", "app", "host", "settings_group")
+_FIRST_OF: Final = ("test_key", "settings_group")
 _ASK_LATER: Final[tuple[type[Exception], ...]] = (*DATABASE_AWAY, ProjectionsError)
 _LONGEST_RETRY_SECONDS: Final = 10.0
 
@@ -68,7 +70,7 @@ class CodeDeployedWatcher:
         self._clock = clock
         self._topic = topic
         self._stop = Event()
-        self._first_hits: dict[str, Mapping[str, Any]] = {}
+        self._first_hits: dict[str, dict[int, Mapping[str, Any]]] = {}
         self._stored: dict[TopicPartition, int] = {}
         self._reached: dict[TopicPartition, int] = {}
         self._next_look = 0.0
@@ -100,7 +102,8 @@ class CodeDeployedWatcher:
         """Read once, look at the tests if it is time, and return how many facts were recorded.
 
         Blocks for the freshness target at most, and while the database does. A database that does not answer, or a read
-        model that is not there yet, is asked again later, while reading goes on: what is kept is one hit a test.
+        model that is not there yet, is asked again later, while reading goes on: what is kept is one hit a settings
+        group.
         """
         self._gather(self._source.poll(max_messages=50_000, timeout_seconds=self._freshness_seconds))
         if not self._reached or self._clock() < self._next_look:
@@ -123,18 +126,15 @@ class CodeDeployedWatcher:
         decoded = decode_hits([message.value for message in messages])
         hits = pl.DataFrame(decoded.hits.select([*_NEEDED, "environment", "forced"]))
         counting = hits.filter((pl.col("environment") == "production") & ~pl.col("forced"))
-        for hit in counting.unique("test_key", keep="first", maintain_order=True).iter_rows(named=True):
-            self._first_hits.setdefault(hit["test_key"], hit)
+        for hit in counting.unique(_FIRST_OF, keep="first", maintain_order=True).iter_rows(named=True):
+            self._first_hits.setdefault(hit["test_key"], {}).setdefault(hit["settings_group"], hit)
         self._reached.update({(message.topic, message.partition): message.offset + 1 for message in messages})
 
     def _look(self) -> int:
         recorded = 0
         for key in self._waiting_for_code() if self._first_hits else ():
-            hit = self._first_hits.get(key)
-            if hit is None:
-                continue
             try:
-                recorded += self._record(key, hit)
+                recorded += any(self._record(key, hit) for hit in self._first_hits.get(key, {}).values())
             except VersionConflict:
                 # Somebody changed the test at this moment: it is decided anew at the next look, offsets stay.
                 _log.info("code deployed: %s was changed at the same moment, looking again", key)
@@ -160,6 +160,7 @@ class CodeDeployedWatcher:
             occurred_at=hit["occurred_at"],
             app=hit["app"],
             host=hit["host"],
+            settings_group=hit["settings_group"],
         )
         return appended is not None
 

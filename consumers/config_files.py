@@ -2,19 +2,20 @@
 
 import json
 import logging
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from consumers.whole_files import WholeFiles
+
 FORMAT = 1
 STATE_FILE = ".agent.json"
 """What the agent says of itself. No test's file can have this name: a key does not start with a dot."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-_PART = ".part"
+_SHOWN = 5
 
 _log = logging.getLogger(__name__)
 
@@ -83,35 +84,74 @@ def position_in(fields: Mapping[str, Any]) -> int:
 
 
 class ConfigFiles:
-    """The files, for one process at a time. What is there when it starts stays until something newer comes."""
+    """The files, for one process at a time. What is there when it starts stays until the topic says otherwise.
+
+    A file that this run did not write may have been damaged: by a disk, or by a hand that raised its position. The
+    topic is read from its beginning, so a document that is no newer than such a file may be an old one with a newer
+    one behind it; it waits for `settle`, which takes the newest that the topic had. From then on documents are
+    compared with what was read from the topic, and with the files no more.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._directory.mkdir(parents=True, exist_ok=True)
-        for abandoned in self._directory.glob(f".*{_PART}"):
-            abandoned.unlink()
-        self._positions = dict(self._found())
+        self._files = WholeFiles(directory)
+        self._positions: dict[str, int] = {}
+        self._unreadable: set[str] = set()
+        self._find()
+        self._read: dict[str, int] = {}
+        self._waiting: dict[str, Document] = {}
+        self._settled = False
 
     @property
     def newest_position(self) -> int:
         """The highest position of all documents, 0 without any."""
         return max(self._positions.values(), default=0)
 
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """The position of the document of each test that has a file."""
+        return self._positions
+
     def apply(self, document: Document) -> bool:
-        """Write `document` if it is newer than the one in hand; say whether it was. Call `sync` after the last one."""
-        if document.position <= self._positions.get(document.key, -1):
+        """Take a document of the topic; say whether a file changed. Call `sync` after the last one.
+
+        At the same position other bytes are newer as well: they say the same facts, in the words of a newer release.
+        """
+        key = document.key
+        if document.position < self._read.get(key, -1):
             return False
-        self._replace(f"{document.key}.json", document.content)
-        self._positions[document.key] = document.position
-        return True
+        if not self._settled and (key not in self._read or key in self._waiting) and self._may_be_old(document):
+            self._waiting[key] = document
+            self._read[key] = document.position
+            return False
+        changed = self._lay_out(document)
+        self._waiting.pop(key, None)
+        self._read[key] = document.position
+        return changed
+
+    def settle(self) -> int:
+        """Believe the topic, which was read from its beginning to its end; return how many files changed. Idempotent.
+
+        Call `sync` afterwards.
+        """
+        if self._settled:
+            return 0
+        changed = sum([self._lay_out(document) for document in self._waiting.values()])
+        self._waiting.clear()
+        self._settled = True
+        unknown = sorted(self._positions.keys() - self._read.keys())
+        if unknown:
+            _log.warning(
+                "%d files stay as they are though the topic says nothing of their tests, the first ones of %s: if the "
+                "topic was made anew, republish the documents; else remove the files",
+                len(unknown),
+                ", ".join(unknown[:_SHOWN]),
+            )
+        return changed
 
     def sync(self) -> None:
-        """Make the names of the files survive a power cut; their contents do from the moment they have a name."""
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Make what was taken survive a power cut."""
+        self._files.sync()
 
     def read_state(self) -> Mapping[str, Any]:
         """Return what the agent last wrote about itself, nothing if that is unreadable."""
@@ -122,27 +162,40 @@ class ConfigFiles:
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Write what the agent says about itself."""
-        self._replace(STATE_FILE, json.dumps({"format": FORMAT, "kind": "agent", **state}, indent=1).encode())
+        self._files.replace(STATE_FILE, json.dumps({"format": FORMAT, "kind": "agent", **state}, indent=1).encode())
 
-    def _found(self) -> list[tuple[str, int]]:
-        found = []
+    def _may_be_old(self, document: Document) -> bool:
+        return document.key in self._unreadable or document.position <= self._positions.get(document.key, -1)
+
+    def _lay_out(self, document: Document) -> bool:
+        key, name = document.key, f"{document.key}.json"
+        known = self._positions.get(key, -1)
+        if document.position == known and self._files.hold(name, document.content):
+            return False
+        if document.position < known:
+            _log.error(
+                "%s was at position %d and the topic has nothing newer than %d: the file was damaged, or the topic was "
+                "made anew; the topic's is taken. Restart the services that run on this server if they report an "
+                "older file",
+                self._directory / name,
+                known,
+                document.position,
+            )
+        self._files.replace(name, document.content)
+        self._unreadable.discard(key)
+        self._positions[key] = document.position
+        return True
+
+    def _find(self) -> None:
         for file in sorted(self._directory.glob("*.json")):
             if file.name == STATE_FILE:
                 continue
             try:
-                document = read_document(file.stem.encode(), file.read_bytes())
+                document = read_document(file.stem.encode(errors="surrogateescape"), file.read_bytes())
             except (OSError, UnusableDocument) as error:
-                _log.warning("%s is not used, the next document of that test replaces it: %s", file, error)
-                continue
-            if document is not None:
-                found.append((document.key, document.position))
-        return found
-
-    def _replace(self, name: str, content: bytes) -> None:
-        # A leading dot: neither a test's file nor one that a service looks at.
-        part = self._directory / f".{name}{_PART}"
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._directory / name)
+                _log.warning("%s is not used, the topic's document of that test replaces it: %s", file, error)
+                document = None
+            if document is None:
+                self._unreadable.add(file.stem)
+            else:
+                self._positions[document.key] = document.position

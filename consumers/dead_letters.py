@@ -2,16 +2,23 @@
 
 A letter is the raw message, byte for byte, on its own topic; where it came from and why it is there stand in headers.
 After a crash one message may have two letters, never none. Replaying one twice is harmless: BI counts a hit_id once.
+
+Kafka deletes no single message: a letter that is dropped stays on the topic until its retention ends, and a note behind
+it says that nobody wants to see it any more.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
+from typing import Final
 
 from streams.messages import Message, OutgoingMessage
 from streams.ports import Broker, DeliveryFailed, Producer, StreamError
 from streams.topics import DEAD_HITS, HITS
+
+# The header of a note: the id of the letter that was dropped.
+_DROPPED: Final = "dropped"
 
 
 class UnknownDeadLetter(Exception):
@@ -95,22 +102,17 @@ class DeadLetterWriter:
 
 
 def dead_letters(broker: Broker, *, topic: str = DEAD_HITS) -> Iterator[DeadLetter]:
-    """Yield the dead letters that are there now, in order within each partition.
+    """Yield the dead letters that are there now and were not dropped, in order within each partition.
 
     Raises:
         BrokerAway: nobody answered.
         UnknownTopic: the topic was never created.
     """
-    reader = broker.log_reader(topic)
-    try:
-        ends = reader.end_offsets()
-        seen = dict.fromkeys(ends, 0)
-        while any(seen[partition] < end for partition, end in ends.items()):
-            for message in reader.poll(max_messages=1000, timeout_seconds=0.5):
-                yield _read(message)
-            seen.update(reader.position())
-    finally:
-        reader.close()
+    # Notes come after their letters: the topic is read twice, rather than all letters held.
+    dropped = {name for message in _messages(broker, topic) if (name := _dropped_by(message))}
+    for message in _messages(broker, topic):
+        if not _dropped_by(message) and _letter_id(message) not in dropped:
+            yield _read(message)
 
 
 def dead_letter(broker: Broker, letter_id: str, *, topic: str = DEAD_HITS) -> DeadLetter:
@@ -128,23 +130,68 @@ def dead_letter(broker: Broker, letter_id: str, *, topic: str = DEAD_HITS) -> De
 def replay(broker: Broker, letter_ids: Collection[str] | None = None, *, topic: str = DEAD_HITS, to: str = HITS) -> int:
     """Send the letters with these ids (None: all of them) to the hits topic again and return how many they were.
 
-    The letters stay: the topic forgets them after its retention.
+    The letters stay, until they are dropped or the topic forgets them.
 
     Raises:
         UnknownDeadLetter: one of the ids is not there; none was sent then.
         DeliveryFailed: not all were acknowledged; replaying again is right.
     """
+    found = _chosen(broker, letter_ids, topic)
+    return _send(broker, [OutgoingMessage(topic=to, key=letter.key, value=letter.value) for letter in found])
+
+
+def drop(broker: Broker, letter_ids: Collection[str] | None = None, *, topic: str = DEAD_HITS) -> int:
+    """See to it that the letters with these ids (None: all of them) are not listed any more; return how many they were.
+
+    Raises:
+        UnknownDeadLetter: one of the ids is not there (any more); none was dropped then.
+        DeliveryFailed: not all notes were acknowledged; dropping those that are still listed is right.
+    """
+    found = _chosen(broker, letter_ids, topic)
+    notes = [
+        OutgoingMessage(topic=topic, key=None, value=None, headers=((_DROPPED, letter.letter_id.encode()),))
+        for letter in found
+    ]
+    return _send(broker, notes)
+
+
+def _chosen(broker: Broker, letter_ids: Collection[str] | None, topic: str) -> list[DeadLetter]:
     found = [
         letter for letter in dead_letters(broker, topic=topic) if letter_ids is None or letter.letter_id in letter_ids
     ]
     if missing := set(letter_ids or ()) - {letter.letter_id for letter in found}:
         raise UnknownDeadLetter(min(missing))
+    return found
+
+
+def _send(broker: Broker, messages: Sequence[OutgoingMessage]) -> int:
     producer = broker.producer()
     try:
-        producer.send([OutgoingMessage(topic=to, key=letter.key, value=letter.value) for letter in found])
+        producer.send(messages)
     finally:
         producer.close()
-    return len(found)
+    return len(messages)
+
+
+def _messages(broker: Broker, topic: str) -> Iterator[Message]:
+    reader = broker.log_reader(topic)
+    try:
+        ends = reader.end_offsets()
+        seen = dict.fromkeys(ends, 0)
+        while any(seen[partition] < end for partition, end in ends.items()):
+            yield from reader.poll(max_messages=1000, timeout_seconds=0.5)
+            seen.update(reader.position())
+    finally:
+        reader.close()
+
+
+def _letter_id(message: Message) -> str:
+    return f"{message.partition}:{message.offset}"
+
+
+def _dropped_by(note: Message) -> str:
+    """Return the id of the letter that `note` drops; "" for a letter."""
+    return next((value.decode(errors="replace") for name, value in note.headers if name == _DROPPED), "")
 
 
 def _read(message: Message) -> DeadLetter:
@@ -157,7 +204,7 @@ def _read(message: Message) -> DeadLetter:
             "writes to this topic, stop it"
         ) from error
     return DeadLetter(
-        letter_id=f"{message.partition}:{message.offset}",
+        letter_id=_letter_id(message),
         topic=headers.get("topic", ""),
         partition=partition,
         offset=offset,

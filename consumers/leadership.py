@@ -1,13 +1,20 @@
 """One leader among processes that do the same job: a lock that dies with the process that holds it."""
 
 import fcntl
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from threading import Event, Thread
 from typing import IO, Protocol
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
+
+from consumers.outages import DATABASE_AWAY
+
+_log = logging.getLogger(__name__)
 
 
 class LeaderLock(Protocol):
@@ -42,12 +49,15 @@ class PostgresLeaderLock:
         if self._connection is not None:
             return True
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        taken = connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": self._number}).scalar_one()
-        if taken:
-            self._connection = connection
-        else:
-            connection.close()
-        return bool(taken)
+        taken = False
+        try:
+            ask = text("SELECT pg_try_advisory_lock(:number)")
+            taken = bool(connection.execute(ask, {"number": self._number}).scalar_one())
+        finally:
+            if not taken:
+                connection.close()
+        self._connection = connection if taken else None
+        return taken
 
     def still_held(self) -> bool:
         """See `LeaderLock.still_held`."""
@@ -111,3 +121,76 @@ def leader_lock(engine: Engine, name: str) -> LeaderLock:
     if not engine.url.database:
         raise ValueError("a leader lock needs a database that processes can share: give SQLite a file")
     return FileLeaderLock(Path(f"{engine.url.database}.{name}.lock"))
+
+
+class Leadership:
+    """Does a piece of work while it holds a lock, and waits for the lock while another process has it.
+
+    Attributes:
+        leads: whether the work is being done here, now.
+    """
+
+    def __init__(self, name: str, lock: LeaderLock) -> None:
+        self.leads = False
+        self._name = name
+        self._lock = lock
+
+    def run(self, stop: Event, work: Callable[[Event], None], *, retry_seconds: float = 1.0) -> None:
+        """Call `work(over)` whenever the lock can be had, until `stop` is set.
+
+        `over` is set when it is time to stop or when the lead is lost; the work must return soon after, and asks it in
+        every round, which is the process's sign of life. A database that is away is waited for: nobody takes a lead
+        for granted that it may have lost meanwhile. Any other error of the work ends the call.
+        """
+        while not stop.is_set():
+            try:
+                if self._lock.try_acquire():
+                    _log.info("the %s leads", self._name)
+                    self.leads = True
+                    with self._watched(stop) as over:
+                        work(over)
+            except DATABASE_AWAY as error:
+                _log.warning("the %s waits for the database: %s", self._name, error)
+            finally:
+                self.leads = False
+                self._lock.release()
+            stop.wait(retry_seconds)
+
+    @contextmanager
+    def _watched(self, stop: Event) -> Iterator[Event]:
+        """Yield the event that is set when the lock is lost, even while the work waits for something else."""
+        over, done = _LeadOver(stop), Event()
+
+        def watch() -> None:
+            while not done.wait(_ASK_EVERY_SECONDS):
+                if not self._lock.still_held():
+                    _log.warning("the %s has lost its lead", self._name)
+                    over.set()
+                    return
+
+        watcher = Thread(target=watch, name=f"{self._name}-leadership", daemon=True)
+        watcher.start()
+        try:
+            yield over
+        finally:
+            done.set()
+            watcher.join()
+
+
+_ASK_EVERY_SECONDS = 0.5
+
+
+class _LeadOver(Event):
+    """Set by itself, or by the event that stops the process; whoever asks this one asks that one too."""
+
+    def __init__(self, stop: Event) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def is_set(self) -> bool:
+        """Say whether the lead is over."""
+        return super().is_set() or self._stop.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the stop, `timeout` seconds at most; a lead that is lost meanwhile is told afterwards."""
+        return self._stop.wait(timeout) or self.is_set()

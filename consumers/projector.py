@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable
 from logging import getLogger
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-
+from projections.errors import OUTAGES
 from projections.projector import Projector
 
 _log = getLogger(__name__)
@@ -41,7 +40,7 @@ def follow(
         try:
             projector.catch_up(progress=progress, stop=stop)
             pause = poll_interval_seconds
-        except (OperationalError, InterfaceError) as error:
+        except OUTAGES as error:
             pause = min(max(pause, poll_interval_seconds) * 2, _LONGEST_PAUSE_SECONDS)
             _log.warning("the database does not answer, asking again in %.1f s: %s", pause, error)
         stop.wait(pause)

@@ -2,29 +2,39 @@
 
 Promise: at least once, in order for each key. The checkpoint moves only after every record of a batch is acknowledged,
 so whatever dies in between is sent again; readers are exact by the position that each record carries.
+
+What it does with what goes wrong:
+
+- the broker or the database is away: it waits, for as long as it takes;
+- the config projection is paused or outdated: it waits and says so, because going on would lose a document for ever;
+- a record that is too large for its topic is withheld, loudly, and the others go on: one test must not stop all;
+- another relay has moved the checkpoint: it steps down.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from threading import Event, Thread
+from threading import Event
 
 from sqlalchemy import Engine
 
-from consumers.leadership import LeaderLock, leader_lock
-from consumers.relay_records import config_record, heartbeat_record, key_of, lifecycle_record
+from consumers import republish_requests
+from consumers.leadership import LeaderLock, Leadership, leader_lock
+from consumers.relay_records import config_record, heartbeat_record, key_of, lifecycle_record, withheld_record
 from events import checkpoints
 from events.database import write_transaction
 from events.errors import CheckpointMoved
 from events.store import EventStore
 from projections import config, registry
 from projections.config import ConfigDocument
+from projections.errors import ProjectionsError
 from streams.messages import OutgoingMessage
-from streams.ports import Broker, DeliveryFailed, Producer
+from streams.ports import Broker, DeliveryFailed, MessageTooLarge, Producer
 
 CHECKPOINT = "relay"
 """The name of the relay's checkpoint, and of its leader lock."""
+
+_REPUBLISHED_AT_ONCE = 200
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +62,9 @@ class Relay:
         batch_size: how many events are read, sent and acknowledged at a time.
         heartbeat_every: how often the config topic is told that the relay is alive, so that staleness is measurable.
         source: what CloudEvents calls the source of the events.
+
+    Attributes:
+        withheld: how many records were too large to be sent, since this relay was made.
     """
 
     def __init__(  # noqa: PLR0913 - a process is assembled from its parts in one place
@@ -67,31 +80,40 @@ class Relay:
         heartbeat_every: timedelta = timedelta(seconds=10),
         source: str = "usersplit",
     ) -> None:
+        self.withheld = 0
         self._engine = engine
         self._store = store
         self._broker = broker
         self._catch_up = catch_up
         self._now = now
-        self._lock = lock or leader_lock(engine, CHECKPOINT)
+        self._leadership = Leadership(CHECKPOINT, lock or leader_lock(engine, CHECKPOINT))
         self._batch_size = batch_size
         self._heartbeat_every = heartbeat_every
         self._source = source
         self._producer: Producer | None = None
+        # Where the checkpoint stands, None if that must be read: nobody else moves it while this relay leads.
+        self._position: int | None = None
         self._last_heartbeat: datetime | None = None
-        self._give_up = Event()
+        self._over = Event()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this relay is the one that relays."""
+        return self._leadership.leads
 
     def step(self) -> int:
         """Relay one batch, and a heartbeat if it is time for one; return how many events the batch held.
 
-        Blocks while the broker is away.
+        Blocks while the broker is away. The checkpoint is moved here, in a transaction of its own.
 
         Raises:
             DeliveryFailed: nothing moved; the next step sends the batch again with a new producer.
             CheckpointMoved: another relay is at work; this one must not go on.
             ConfigProjectionBehind: the documents of this batch are not there; nothing was sent.
+            ProjectionsError: they were written by another release; nothing was sent.
         """
-        with self._engine.connect() as connection:
-            position = checkpoints.position_of(connection, CHECKPOINT)
+        position = self._checkpoint() if self._position is None else self._position
+        self._position = None  # known again only if all goes well
         events = self._store.read(after=position, limit=self._batch_size)
         if events:
             reached = events[-1].position
@@ -107,64 +129,63 @@ class Relay:
                 checkpoints.move(connection, CHECKPOINT, expected=position, to=reached)
             position = reached
         self._beat(position)
+        self._position = position
         return len(events)
 
-    def run(self, stop: Event, *, idle_seconds: float = 0.2, retry_seconds: float = 1.0) -> None:
-        """Lead as soon as nobody else does, and relay until `stop` is set.
+    def republish(self) -> int:
+        """Send the documents that somebody asked for again, some of them at a time; return how many were sent.
 
-        Raises:
-            sqlalchemy.exc.OperationalError: the database went away. Start the process again: leadership, if it was
-                lost, is not taken for granted.
+        Blocks and raises as `step`. A wish is forgotten when its document is acknowledged.
         """
-        while not stop.is_set():
-            if not self._lock.try_acquire():
-                stop.wait(retry_seconds)
-                continue
-            _log.info("the relay leads")
+        with self._engine.connect() as connection:
+            requests = republish_requests.waiting(connection, limit=_REPUBLISHED_AT_ONCE)
+        if not requests:
+            return 0
+        with self._engine.connect() as connection:
+            documents = config.get_many(connection, sorted(requests))
+        self._send([config_record(document) for document in documents])
+        with write_transaction(self._engine) as connection:
+            republish_requests.fulfilled(connection, requests)
+        _log.info("sent %d config documents again", len(documents))
+        return len(documents)
+
+    def run(self, stop: Event, *, idle_seconds: float = 0.1, retry_seconds: float = 1.0) -> None:
+        """Lead as soon as nobody else does, and relay until `stop` is set."""
+
+        def work(over: Event) -> None:
+            self._over = over
             try:
-                with self._watched(stop):
-                    self._lead(stop, idle_seconds, retry_seconds)
+                self._relay_until(over, idle_seconds, retry_seconds)
             except CheckpointMoved as error:
                 _log.warning("the relay steps down: %s", error)
             finally:
                 self.close()
-            if not stop.is_set():
-                stop.wait(retry_seconds)
+
+        self._leadership.run(stop, work, retry_seconds=retry_seconds)
 
     def close(self) -> None:
-        """Let go of the producer and of the leadership. Idempotent."""
+        """Let go of the producer. Idempotent."""
+        self._position = None
         self._drop_producer()
-        self._lock.release()
 
-    def _lead(self, stop: Event, idle_seconds: float, retry_seconds: float) -> None:
-        while not self._give_up.is_set():
+    def _relay_until(self, over: Event, idle_seconds: float, retry_seconds: float) -> None:
+        while not over.is_set():
             try:
-                if self.step() == 0:
-                    stop.wait(idle_seconds)
-            except (DeliveryFailed, ConfigProjectionBehind) as error:
-                if not stop.is_set():
+                beaten = self._last_heartbeat
+                relayed = self.step()
+                # Wishes can wait for a heartbeat: the log is asked several times a second.
+                while beaten != self._last_heartbeat and not over.is_set() and self.republish():
+                    pass
+                if not relayed:
+                    over.wait(idle_seconds)
+            except (DeliveryFailed, ConfigProjectionBehind, ProjectionsError) as error:
+                if not over.is_set():
                     _log.error("the relay starts again from its checkpoint: %s", error)
-                    stop.wait(retry_seconds)
+                    over.wait(retry_seconds)
 
-    @contextmanager
-    def _watched(self, stop: Event) -> Iterator[None]:
-        """Set `_give_up` when told to stop or when the lock is lost, even while a send waits for the broker."""
-        over = Event()
-
-        def watch() -> None:
-            while not over.wait(0.2):
-                if stop.is_set() or not self._lock.still_held():
-                    self._give_up.set()
-                    return
-
-        self._give_up.clear()
-        watcher = Thread(target=watch, name="relay-leadership", daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            over.set()
-            watcher.join()
+    def _checkpoint(self) -> int:
+        with self._engine.connect() as connection:
+            return checkpoints.position_of(connection, CHECKPOINT)
 
     def _changed_documents(self, keys: Sequence[str], *, after: int, until: int) -> list[ConfigDocument]:
         self._catch_up(until)
@@ -180,20 +201,42 @@ class Relay:
 
     def _beat(self, position: int) -> None:
         now = self._now()
-        if self._last_heartbeat is None or now - self._last_heartbeat >= self._heartbeat_every:
+        # Either way: a clock that is set back must not silence the relay until it has caught up with itself.
+        if self._last_heartbeat is None or abs(now - self._last_heartbeat) >= self._heartbeat_every:
             self._send([heartbeat_record(position=position, at=now)])
             self._last_heartbeat = now
 
     def _send(self, records: Sequence[OutgoingMessage]) -> None:
-        if self._producer is None:
-            self._producer = self._broker.producer()
-        try:
-            self._producer.send(records, give_up=self._give_up)
-        except DeliveryFailed:
-            self._drop_producer()
-            raise
+        while True:
+            if self._producer is None:
+                self._producer = self._broker.producer()
+            try:
+                self._producer.send(records, give_up=self._over)
+            except MessageTooLarge as error:
+                self._drop_producer()
+                if error.message.value is None:
+                    raise
+                self.withheld += 1
+                _log.error("the relay withholds a record, the others go on: %s", error)
+                records = _without(records, error.message)
+            except DeliveryFailed:
+                self._drop_producer()
+                raise
+            else:
+                return
 
     def _drop_producer(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.close()
+
+
+def _without(records: Sequence[OutgoingMessage], large: OutgoingMessage) -> list[OutgoingMessage]:
+    """Return `records` with what stands in for the one that is too large, if anything does."""
+    found: list[OutgoingMessage] = []
+    for record in records:
+        if record is not large:
+            found.append(record)
+        elif (substitute := withheld_record(record)) is not None:
+            found.append(substitute)
+    return found

@@ -10,6 +10,7 @@ from streams.messages import OutgoingMessage
 from streams.topics import CONFIGS, LIFECYCLE
 
 POSITION_HEADER = "usersplit_position"
+WITHHELD_HEADER = "usersplit_withheld"
 HEARTBEAT_KEY = b"//heartbeat"
 """No test can have this key: a key holds no slash."""
 
@@ -57,6 +58,18 @@ def heartbeat_record(*, position: int, at: datetime) -> OutgoingMessage:
         value=json.dumps(heartbeat, separators=(",", ":")).encode(),
         headers=_encoded({"content-type": "application/json", POSITION_HEADER: str(position)}),
     )
+
+
+def withheld_record(large: OutgoingMessage) -> OutgoingMessage | None:
+    """Return what is sent in the place of a record that is too large for its topic, None if nothing is.
+
+    A lifecycle event leaves its headers, so that readers see no gap and can ask the log for it. In the config topic a
+    record without a value is a tombstone, and would take away the last good document: there, nothing is sent.
+    """
+    if large.topic != LIFECYCLE:
+        return None
+    headers = (*large.headers, *_encoded({WITHHELD_HEADER: "too large"}))
+    return OutgoingMessage(topic=large.topic, key=large.key, value=None, headers=headers)
 
 
 def _encoded(headers: dict[str, str]) -> tuple[tuple[str, bytes], ...]:

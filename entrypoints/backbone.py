@@ -1,22 +1,25 @@
 """The wiring of the write side and the read models: one object that the terminal, the demo and processes share."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 import projections.models
 from audience.catalog import DEFAULT_CATALOG, load_catalog
 from commands.split_tests import SplitTestCommands
 from consumers.preparer import Preparer
-from events.database import open_database
+from events.database import named_errors, open_database
 from events.facts import REGISTRY
+from events.registry import FactRegistry
 from events.sql_store import SqlEventStore
 from events.store import EventStore
-from migrations.run import current, upgrade
+from migrations.run import current, newest, upgrade
 from projections.projector import Projector
 from usersplit.conditions import Catalog
 
@@ -26,6 +29,30 @@ class NotMigrated(Exception):
 
     def __init__(self) -> None:
         super().__init__("The database has no schema yet. Run: python -m entrypoints migrate")
+
+
+class OtherSchema(Exception):
+    """The database has the schema of another release."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"The database is at revision {revision}, this release wants {newest()}. After an upgrade run: "
+            "python -m entrypoints migrate; a database that is newer wants a newer release"
+        )
+
+
+class NotADatabase(Exception):
+    """The file is something else, or it is damaged."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"The database cannot be read: {detail}. Check USERSPLIT_DATABASE_URL, or restore a backup")
+
+
+class NoPlaceForDatabase(Exception):
+    """The directory of the database's file cannot be made."""
+
+    def __init__(self, directory: Path, detail: str) -> None:
+        super().__init__(f"{directory} cannot be made: {detail}. Check USERSPLIT_DATABASE_URL")
 
 
 def now() -> datetime:
@@ -38,12 +65,18 @@ def draw_seed() -> int:
     return secrets.randbits(63)
 
 
+OpenStore: TypeAlias = Callable[[Engine, FactRegistry], EventStore]
+"""What makes the event store, where it is not the bare one."""
+
+
 class Backbone:
     """The event store of one database with its projector, commands and preparer."""
 
-    def __init__(self, database_url: str, *, catalog_path: Path | None = None) -> None:
+    def __init__(
+        self, database_url: str, *, catalog_path: Path | None = None, open_store: OpenStore = SqlEventStore
+    ) -> None:
         self.engine: Engine = open_database(database_url)
-        self.store: EventStore = SqlEventStore(self.engine, REGISTRY)
+        self.store: EventStore = open_store(self.engine, REGISTRY)
         self.catalog: Catalog = load_catalog(catalog_path or DEFAULT_CATALOG)
         self.projector = Projector(
             engine=self.engine, store=self.store, registry=REGISTRY, projections=projections.models.ALL
@@ -71,21 +104,51 @@ class Backbone:
 
 
 def migrate(database_url: str) -> str:
-    """Bring the database to the newest schema; return its revision."""
+    """Bring the database to the newest schema; return its revision.
+
+    Raises:
+        events.errors.DatabaseUnavailable: it cannot be reached, or opened.
+        NotADatabase: it is a file of another kind.
+        NoPlaceForDatabase: its directory cannot be made.
+    """
     path = database_url.removeprefix("sqlite:///")
     if path != database_url:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    upgrade(database_url)
-    return current(database_url)
+        directory = Path(path).parent
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NoPlaceForDatabase(directory, error.strerror or str(error)) from error
+    with _readable():
+        upgrade(database_url)
+        return current(database_url)
 
 
-def open_backbone(database_url: str, *, catalog_path: Path | None = None) -> Backbone:
+def open_backbone(
+    database_url: str, *, catalog_path: Path | None = None, open_store: OpenStore = SqlEventStore
+) -> Backbone:
     """Return the backbone of a migrated database.
 
     Raises:
         NotMigrated: there is no schema yet.
+        OtherSchema: it is another release's.
+        events.errors.DatabaseUnavailable: it cannot be reached, or opened.
+        NotADatabase: it is a file of another kind.
     """
     path = database_url.removeprefix("sqlite:///")
-    if (path != database_url and not Path(path).exists()) or not current(database_url):
+    # Asking SQLite for the revision would make the file.
+    with _readable():
+        revision = current(database_url) if path == database_url or Path(path).exists() else ""
+    if not revision:
         raise NotMigrated
-    return Backbone(database_url, catalog_path=catalog_path)
+    if revision != newest():
+        raise OtherSchema(revision)
+    return Backbone(database_url, catalog_path=catalog_path, open_store=open_store)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        with named_errors():
+            yield
+    except DBAPIError as error:
+        raise NotADatabase(str(error.orig)) from error

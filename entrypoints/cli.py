@@ -13,6 +13,8 @@ from typing import Any, Final
 import click
 from dotenv import load_dotenv
 
+from entrypoints.visible import visible
+
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "For managers": {
         "create": "entrypoints.manager_commands:create",
@@ -34,13 +36,18 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "show": "entrypoints.reading_commands:show",
         "changelog": "entrypoints.reading_commands:changelog",
         "check": "entrypoints.reading_commands:check",
+        "as-of": "entrypoints.as_of_command:as_of",
         "filters": "entrypoints.reading_commands:filters",
     },
     "For operators": {
         "migrate": "entrypoints.operator_commands:migrate",
-        "rebuild": "entrypoints.operator_commands:rebuild",
+        "users": "entrypoints.audience_commands:users_group",
+        "projections": "entrypoints.projection_commands:projections",
+        "rebuild": "entrypoints.projection_commands:rebuild",
         "dead-letters": "entrypoints.operator_commands:dead_letters",
         "hits": "entrypoints.operator_commands:hits",
+        "servers": "entrypoints.server_commands:servers",
+        "republish": "entrypoints.server_commands:republish",
         "healthy": "entrypoints.health_command:healthy",
     },
     "Processes": {
@@ -48,6 +55,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "preparer": "entrypoints.process_commands:preparer",
         "relay": "entrypoints.process_commands:relay",
         "agent": "entrypoints.process_commands:agent",
+        "laid-out": "entrypoints.process_commands:laid_out",
         "bi-sink": "entrypoints.process_commands:bi_sink",
         "code-deployed": "entrypoints.process_commands:code_deployed",
         "notifier": "entrypoints.process_commands:notifier",
@@ -58,6 +66,14 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 _PLACES: Final = {name: place for commands in COMMANDS.values() for name, place in commands.items()}
+
+
+class NotReadable(Exception):
+    """The file of settings is not text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is not UTF-8; save the file of settings as UTF-8")
+
 
 FAILED: Final = 1
 """Exit code of a command that was understood and refused; click itself uses 2 for one it did not understand."""
@@ -118,7 +134,10 @@ def cli(settings: Path | None) -> None:
     Every setting is an environment variable that starts with USERSPLIT_; a command says which ones it misses.
     """
     if settings:
-        load_dotenv(settings, override=False)
+        try:
+            load_dotenv(settings, override=False)
+        except UnicodeDecodeError as error:
+            raise NotReadable(settings) from error
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -135,7 +154,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if not _is_meant_for_people(error):
             raise
-        click.echo(f"{type(error).__name__}: {error}", err=True)
+        click.echo(visible(f"{type(error).__name__}: {error}"), err=True)
         sys.exit(FAILED)
 
 

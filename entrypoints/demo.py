@@ -20,10 +20,12 @@ from typing import Any, Final
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.text import Text
 
 from commands.split_tests import Request
 from domain.people import Actor
 from entrypoints.backbone import now
+from entrypoints.console import plain
 from entrypoints.demo_load import InForce, Shown, Visitors
 from entrypoints.embedded import EmbeddedUserSplit
 from entrypoints.operator_commands import hits_table
@@ -56,7 +58,7 @@ class TerminalNotifier:
     def notify(self, notification: Notification) -> None:
         """Print the notification."""
         to = ", ".join(notification.recipients)
-        self._console.print(f"  [yellow]✉ to {to}:[/] {notification.text}")
+        self._console.print(Text.assemble("  ", plain(f"✉ to {to}:", style="yellow"), " ", plain(notification.text)))
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -106,7 +108,7 @@ class Demo:
     def running(self) -> Iterator[None]:
         """Run UserSplit and the coconut store, until the block ends."""
         self._say("Starting UserSplit on embedded parts: SQLite, DuckDB, and the Kafka broker inside librdkafka")
-        self._console.print("  (that broker is in memory and forgets everything with this process: it is for trials)")
+        self._tell("(that broker is in memory and forgets everything with this process: it is for trials)")
         with self._usersplit, _coconut_store(self._usersplit) as url:
             self._store_url = url
             self._visitors = Visitors(url)
@@ -153,7 +155,7 @@ class Demo:
             f"cat {_short(self._usersplit.config_directory)}/{PRICING}.json      # what a check reads",
             f"{run} hits      # once this process has ended: DuckDB lets one process in",
         ):
-            self._console.print(f"  {line}", soft_wrap=True, highlight=False)
+            self._console.print(plain(f"  {line}"), soft_wrap=True)
 
     def write_settings_file(self) -> None:
         """Write what a second terminal needs to look at this run."""
@@ -171,7 +173,10 @@ class Demo:
         return self._store_url
 
     def _say(self, sentence: str) -> None:
-        self._console.print(f"[bold]▸ {sentence}[/]")
+        self._console.print(plain(f"▸ {sentence}", style="bold"))
+
+    def _tell(self, sentence: str) -> None:
+        self._console.print(plain(f"  {sentence}"))
 
     def _request(self) -> Request:
         return Request(actor=self._manager)
@@ -204,8 +209,8 @@ class Demo:
         if found is not None:
             shares = ", ".join(f"{each.name} {len(each.split_groups)}" for each in found.variants)
             overlaps = "; ".join(f"{each.shared_groups} shared with {other_test(each)}" for each in found.overlaps)
-            self._console.print(
-                f"  {key}: settings group {settings_group} is prepared, of 2400 split groups {shares}"
+            self._tell(
+                f"{key}: settings group {settings_group} is prepared, of 2400 split groups {shares}"
                 f" ({overlaps or 'none shared with another test'})"
             )
 
@@ -226,7 +231,7 @@ class Demo:
             lambda: self._visitors.health()["configs"][key] >= document.position,
         )
         status = json.loads(document.document)["status"]
-        self._console.print(f"  {key} is {status} on the store's server (config of position {document.position})")
+        self._tell(f"{key} is {status} on the store's server (config of position {document.position})")
 
     def _register(self) -> Mapping[str, Sequence[str]]:
         self._say(f"{USERS:,} users register at the coconut store; each draws a split group for life")
@@ -272,7 +277,7 @@ class Demo:
                 if number % 250 == 0:
                     bar.update(task, completed=number, description=f"hits in BI: {self._in_bi().total():,}")
         rate = visits / (time.monotonic() - began)
-        self._console.print(f"  {visits:,} visits at {rate:,.0f} a second")
+        self._tell(f"{visits:,} visits at {rate:,.0f} a second")
 
     def _change_settings(self) -> None:
         self._say(f"Settings of {PRICING} change while it runs: Spain joins; who was in a variant stays in it")
@@ -294,7 +299,7 @@ class Demo:
             raise NumbersDiffer(
                 f"after the end, {len(wrong)} of {len(pages)} visitors still saw {wrong[0]['variants']}"
             )
-        self._console.print(f"  all of {len(pages)} visitors see the cheap coconuts; no hits any more")
+        self._tell(f"all of {len(pages)} visitors see the cheap coconuts; no hits any more")
 
     def _in_bi(self) -> Counter[Shown]:
         rows = self._usersplit.warehouse.hits_per_variant()

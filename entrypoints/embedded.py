@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,8 @@ from consumers.code_deployed import CHECKPOINTS as CODE_DEPLOYED_CHECKPOINTS
 from consumers.code_deployed import GROUP as CODE_DEPLOYED_GROUP
 from consumers.code_deployed import CodeDeployedWatcher
 from consumers.dead_letters import DeadLetterWriter
+from consumers.laid_out import LaidOutFollower
+from consumers.laid_out_reports import LaidOutReporter
 from consumers.notifier import NotifierFollower
 from consumers.projector import follow
 from consumers.relay import CHECKPOINT as RELAY_CHECKPOINT
@@ -24,6 +27,7 @@ from events.checkpoints import forget
 from events.database import write_transaction
 from events.facts import REGISTRY
 from notifications.notifier import Notifier
+from projections.laid_out import begin_anew
 from streams.kafka_broker import KafkaBroker
 from streams.kafka_embedded import EmbeddedBroker
 from streams.topics import HITS, all_topics
@@ -99,13 +103,15 @@ class EmbeddedUserSplit:
         with write_transaction(self.backbone.engine) as connection:
             forget(connection, RELAY_CHECKPOINT)
             forget(connection, CODE_DEPLOYED_CHECKPOINTS)
+            begin_anew(connection)
 
     def _start(self) -> None:
         backbone, broker, crew = self.backbone, self.broker, self._crew
         crew.start("projector", lambda stop: follow(backbone.projector, stop))
         crew.start("preparer", backbone.preparer.run)
         crew.start("relay", self._relay().run)
-        crew.start("agent", Agent(broker, self.config_directory).run)
+        crew.start("agent", self._run_agent)
+        crew.start("laid-out", LaidOutFollower(engine=backbone.engine, broker=broker, now=now).run)
         crew.start("bi-sink", self._bi_sink().run)
         code_deployed = CodeDeployedWatcher(
             source=broker.source(CODE_DEPLOYED_GROUP), engine=backbone.engine, commands=backbone.split_tests
@@ -125,6 +131,12 @@ class EmbeddedUserSplit:
             catch_up=backbone.projector.catch_up,
             now=now,
         )
+
+    def _run_agent(self, stop: Event) -> None:
+        reporter = LaidOutReporter(self.broker, environment="production", host="embedded", now=now)
+        agent = Agent(self.broker, self.config_directory, tell=reporter.tell)
+        with reporter.running():
+            agent.run(stop)
 
     def _bi_sink(self) -> BiSink:
         return BiSink(

@@ -23,6 +23,11 @@ class Stop(threading.Event):
         self._alive_file = alive_file
         self._clock = clock
         self._touched = float("-inf")
+        self._asked: float | None = None
+
+    def is_alive(self) -> bool:
+        """Say whether the process asked within the last MAX_AGE_SECONDS, or has not begun to."""
+        return self._asked is None or self._clock() - self._asked <= MAX_AGE_SECONDS
 
     def is_set(self) -> bool:
         """Say whether to stop."""
@@ -45,7 +50,7 @@ class Stop(threading.Event):
         signal.signal(number, signal.SIG_DFL)
 
     def _sign_of_life(self) -> None:
-        moment = self._clock()
+        moment = self._asked = self._clock()
         if self._alive_file is not None and moment - self._touched >= _TOUCH_EVERY_SECONDS:
             self._touched = moment
             self._alive_file.touch()

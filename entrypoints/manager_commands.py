@@ -14,6 +14,8 @@ from commands.split_tests import Request, SplitTestCommands
 from domain.people import Actor
 from entrypoints.backbone import Backbone, open_backbone
 from entrypoints.settings import TerminalSettings
+from entrypoints.visible import visible
+from events.database import named_errors
 from events.store import Appended
 from projections import current_settings
 from projections.readable import other_test
@@ -39,7 +41,10 @@ expected_version_option = click.option(
 
 
 class NotJson(Exception):
-    """The settings file is not JSON."""
+    """The settings file is not JSON, or not JSON that could be settings."""
+
+    def __init__(self, path: Path, detail: str) -> None:
+        super().__init__(f"{path} is not JSON: {detail}. See: python -m entrypoints propose --help")
 
 
 def acting(name: str | None, settings: TerminalSettings) -> Actor:
@@ -54,7 +59,8 @@ def backbone_for(name: str | None) -> Iterator[tuple[Backbone, Actor]]:
     settings = TerminalSettings.read()
     backbone = open_backbone(settings.database_url.get_secret_value(), catalog_path=settings.catalog)
     try:
-        yield backbone, acting(name, settings)
+        with named_errors():
+            yield backbone, acting(name, settings)
     finally:
         backbone.close()
 
@@ -79,7 +85,7 @@ def _do(
         appended = what(backbone.split_tests, request)
         backbone.projector.catch_up(until=appended.position)
         again = " (done before, by the same command id)" if appended.replayed else ""
-        click.echo(f"{done}{again} Version {appended.version}.")
+        click.echo(visible(f"{done}{again} Version {appended.version}."))
 
 
 @click.command()
@@ -201,7 +207,7 @@ def propose(key: str, settings_file: Any, name: str | None, command_id: str, exp
     With "total_percent": 20 and variants without percents, the total is split equally. `filters` lists what
     conditions can ask. The settings in force stay until the new ones are prepared.
     """  # noqa: D301 - \b is click's mark for text that keeps its lines
-    document = _json(settings_file.read(), Path(settings_file.name))
+    document = _json(settings_file)
     with backbone_for(name) as (backbone, actor):
         request = Request(actor=actor, command_id=command_id, expected_version=expected_version)
         appended = backbone.split_tests.propose_settings(request, key, document)
@@ -220,11 +226,16 @@ def retry(key: str, name: str | None, command_id: str, expected_version: int | N
         _prepare(backbone, key)
 
 
-def _json(text: str, path: Path) -> Any:
+def _json(file: Any) -> Any:
+    path = Path(file.name)
     try:
-        return json.loads(text)
+        return json.loads(file.read())
+    except UnicodeDecodeError as error:
+        raise NotJson(path, f"byte {error.start} is not UTF-8; save the file as UTF-8") from error
     except ValueError as error:
-        raise NotJson(f"{path} is not JSON: {error}. See: python -m entrypoints propose --help") from error
+        raise NotJson(path, str(error)) from error
+    except RecursionError as error:
+        raise NotJson(path, "its brackets are nested deeper than settings can be") from error
 
 
 def _prepare(backbone: Backbone, key: str) -> None:
@@ -235,13 +246,14 @@ def _prepare(backbone: Backbone, key: str) -> None:
     if settings is None:
         return
     if settings.pending_state == "failed":
-        click.echo(f"Preparation failed: {settings.pending_reason} The settings in force stay. Try: retry {key}")
+        reason = visible(settings.pending_reason)
+        click.echo(f"Preparation failed: {reason} The settings in force stay. Try: retry {key}")
         sys.exit(1)
     shares = ", ".join(f"{variant.name} {len(variant.split_groups)} split groups" for variant in settings.variants)
     click.echo(f"Settings group {settings.settings_group} is current: {shares}.")
     for overlap in settings.overlaps:
         same = ", of the same type" if overlap.same_type else ""
-        click.echo(f"  shares {overlap.shared_groups} split groups with {other_test(overlap)}{same}")
+        click.echo(visible(f"  shares {overlap.shared_groups} split groups with {other_test(overlap)}{same}"))
 
 
 def _transition(verb: str, done: str, explanation: str) -> click.Command:

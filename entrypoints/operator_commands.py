@@ -1,25 +1,18 @@
-"""What operators do in a terminal: the schema, rebuilds, dead letters, and a look into BI."""
+"""What operators do in a terminal: the schema, dead letters, and a look into BI."""
 
 import json
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from consumers import dead_letters as letters
 from entrypoints import backbone as wiring
-from entrypoints.console import console
+from entrypoints.console import DataTable, console
 from entrypoints.parts import open_broker, open_warehouse
-from entrypoints.settings import DatabaseSettings, KafkaSettings, MigrateSettings, WarehouseSettings
-from events.facts import REGISTRY
-from projections import models
-from projections.progress import Progress
-from projections.rebuild import rebuild as rebuild_projection
+from entrypoints.settings import KafkaSettings, MigrateSettings, WarehouseSettings
+from entrypoints.visible import visible
 from streams.topics import all_topics
 from warehouse.hits import HitsPerVariant
-
-_PROJECTIONS = {projection.name: projection for projection in models.ALL}
 
 
 @click.command()
@@ -37,37 +30,6 @@ def migrate() -> None:
         click.echo(f"The topics are there: {', '.join(topic.name for topic in topics)}.")
 
 
-@click.command()
-@click.argument("model", type=click.Choice([*sorted(_PROJECTIONS), "all"]))
-def rebuild(model: str) -> None:
-    """Rebuild a read model from the facts, beside the live one, and switch when it has caught up.
-
-    Readers see the old one until the switch. A rebuild that is interrupted changes nothing; run it again.
-    """
-    settings = DatabaseSettings.read()
-    backbone = wiring.open_backbone(settings.database_url.get_secret_value())
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    try:
-        with ProgressBar(*columns, console=console(stderr=True)) as bar:
-            for name in sorted(_PROJECTIONS) if model == "all" else [model]:
-                task = bar.add_task(name, total=None)
-
-                def report(progress: Progress, task: int = task, name: str = name) -> None:
-                    description = f"{name}: {progress.stage}, {progress.events_per_second:,.0f} events/s"
-                    bar.update(task, description=description, completed=progress.done, total=progress.total)  # type: ignore[arg-type]  # a TaskID is an int
-
-                generation = rebuild_projection(
-                    engine=backbone.engine,
-                    store=backbone.store,
-                    registry=REGISTRY,
-                    projection=_PROJECTIONS[name],
-                    progress=report,
-                )
-                click.echo(f"{name}: generation {generation.generation} serves, position {generation.position}.")
-    finally:
-        backbone.close()
-
-
 @click.group("dead-letters")
 def dead_letters() -> None:
     """List, show and replay the messages that could not become hits."""
@@ -76,7 +38,7 @@ def dead_letters() -> None:
 @dead_letters.command("list")
 def list_letters() -> None:
     """List the dead letters, the oldest first."""
-    table = Table("letter", "at", "from", "reason")
+    table = DataTable("letter", "at", "from", "reason")
     broker = open_broker(KafkaSettings.read())
     for letter in letters.dead_letters(broker):
         table.add_row(letter.letter_id, letter.at, f"{letter.topic}/{letter.partition}@{letter.offset}", letter.reason)
@@ -91,7 +53,7 @@ def list_letters() -> None:
 def show_letter(letter_name: str) -> None:
     """Show one dead letter, its raw bytes in hexadecimal."""
     letter = letters.dead_letter(open_broker(KafkaSettings.read()), letter_name)
-    click.echo(f"{letter.topic}/{letter.partition}@{letter.offset}, {letter.at}: {letter.reason}")
+    click.echo(visible(f"{letter.topic}/{letter.partition}@{letter.offset}, {letter.at}: {letter.reason}"))
     click.echo(f"key    {letter.key!r}")
     click.echo(f"value  {letter.value.hex(' ') if letter.value is not None else None}")
 
@@ -126,7 +88,7 @@ def hits(key: str | None, *, as_json: bool) -> None:
 
 def hits_table(rows: list[HitsPerVariant]) -> Table:
     """Return hits per variant as a table for a terminal."""
-    table = Table("test", "settings group", "variant", "environment", "hits", "units", "from (UTC)", "until (UTC)")
+    table = DataTable("test", "settings group", "variant", "environment", "hits", "units", "from (UTC)", "until (UTC)")
     for row in rows:
         table.add_row(
             row.test_key,

@@ -1,8 +1,8 @@
 """One command per process: read the settings, listen for SIGTERM, run until it comes."""
 
 import logging
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
@@ -10,30 +10,56 @@ import click
 
 from entrypoints import processes
 from entrypoints.liveness import Stop
+from entrypoints.log_format import set_up_logging
+from entrypoints.metrics import Metrics
+from entrypoints.metrics_server import metrics_served
+from entrypoints.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
-def _process(name: str, run: Callable[[Any, Event], None], explanation: str) -> click.Command:
+def _process(name: str, run: Callable[[Any, Event, Metrics], None], explanation: str) -> click.Command:
     @click.command(name=name, help=f"{explanation} Runs until SIGTERM; may be killed at any moment.")
     def command() -> None:
         settings = processes.SETTINGS_OF[name].read()
-        logging.basicConfig(
-            level=settings.log_level,
-            format=f"%(asctime)s %(levelname)s {name} %(name)s: %(message)s",
-            stream=sys.stderr,
-        )
-        stop = Stop(settings.alive_file)
+        set_up_logging(settings, name)
+        stop, metrics = Stop(settings.alive_file), Metrics()
         stop.on_signals()
-        logging.getLogger(__name__).info("%s starts", name)
-        run(settings, stop)
-        logging.getLogger(__name__).info("%s stopped", name)
+        _log.info("%s starts", name)
+        with _watchable(settings, stop, metrics), _last_words(name):
+            run(settings, stop, metrics)
+        _log.info("%s stopped", name)
 
     return command
+
+
+@contextmanager
+def _watchable(settings: Settings, stop: Stop, metrics: Metrics) -> Iterator[None]:
+    if settings.metrics_port is None:
+        yield
+        return
+    with metrics_served(
+        metrics.registry, stop.is_alive, address=settings.metrics_address, port=settings.metrics_port
+    ) as port:
+        _log.info("metrics are at http://%s:%d/metrics", settings.metrics_address, port)
+        yield
+
+
+@contextmanager
+def _last_words(name: str) -> Iterator[None]:
+    """Log what ended the process, in the form of its log, before the terminal says it in its own."""
+    try:
+        yield
+    except Exception:
+        _log.exception("%s ends with an error; whoever supervises it starts it again", name)
+        raise
 
 
 projector = _process("projector", processes.run_projector, "Keep the read models up with the log.")
 preparer = _process("preparer", processes.run_preparer, "Prepare proposed settings: draw split groups, count overlaps.")
 relay = _process("relay", processes.run_relay, "Publish facts and configs to Kafka; one leads, others stand by.")
 agent = _process("agent", processes.run_agent, "Keep one config file per test on this server.")
+laid_out = _process("laid-out", processes.run_laid_out, "Keep what the servers have laid out, and who fell silent.")
 bi_sink = _process("bi-sink", processes.run_bi_sink, "Drain hits from Kafka into the warehouse, every hit once.")
 code_deployed = _process("code-deployed", processes.run_code_deployed, "See from hits that a test's code is deployed.")
 notifier = _process("notifier", processes.run_notifier, "Tell test managers what they wait for.")

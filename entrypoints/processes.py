@@ -7,22 +7,29 @@ from threading import Event
 from types import MappingProxyType
 from typing import Final
 
+from sqlalchemy import Engine
+
 from consumers.agent import Agent
 from consumers.bi_sink import GROUP as BI_SINK_GROUP
 from consumers.bi_sink import BiSink
 from consumers.code_deployed import GROUP as CODE_DEPLOYED_GROUP
 from consumers.code_deployed import CodeDeployedWatcher
 from consumers.dead_letters import DeadLetterWriter
+from consumers.laid_out import LaidOutFollower
+from consumers.laid_out_reports import LaidOutReporter
 from consumers.notifier import NotifierFollower
 from consumers.projector import follow
 from consumers.relay import Relay
 from entrypoints.backbone import Backbone, now, open_backbone
+from entrypoints.metered import MeteredBroker, MeteredEventStore, MeteredSource, MeteredWarehouse
+from entrypoints.metrics import Metrics, of_agent, of_projections, of_relay, of_servers
 from entrypoints.parts import open_broker, open_warehouse
 from entrypoints.settings import (
     AgentSettings,
     BiSinkSettings,
     CodeDeployedSettings,
     DatabaseSettings,
+    LaidOutSettings,
     MigrateSettings,
     NotifierSettings,
     RelaySettings,
@@ -30,6 +37,7 @@ from entrypoints.settings import (
     TerminalSettings,
 )
 from events.facts import REGISTRY
+from events.registry import FactRegistry
 from notifications.log_notifier import LogNotifier
 from notifications.notifier import Notifier
 from notifications.webhook_notifier import WebhookNotifier
@@ -41,6 +49,7 @@ SETTINGS_OF: Final[Mapping[str, type[Settings]]] = MappingProxyType(
         "preparer": TerminalSettings,
         "relay": RelaySettings,
         "agent": AgentSettings,
+        "laid-out": LaidOutSettings,
         "bi-sink": BiSinkSettings,
         "code-deployed": CodeDeployedSettings,
         "notifier": NotifierSettings,
@@ -49,66 +58,87 @@ SETTINGS_OF: Final[Mapping[str, type[Settings]]] = MappingProxyType(
 """What each process reads; docker-compose.yml is held against it."""
 
 
-def run_projector(settings: DatabaseSettings, stop: Event) -> None:
+def run_projector(settings: DatabaseSettings, stop: Event, metrics: Metrics) -> None:
     """Keep the read models up with the log."""
-    with _backbone(settings) as backbone:
+    with _backbone(settings, metrics) as backbone:
+        metrics.ask_database(backbone.engine, of_projections(backbone.store))
         follow(backbone.projector, stop)
 
 
-def run_preparer(settings: TerminalSettings, stop: Event) -> None:
+def run_preparer(settings: TerminalSettings, stop: Event, metrics: Metrics) -> None:
     """Prepare the settings groups that wait."""
-    with _backbone(settings) as backbone:
+    with _backbone(settings, metrics) as backbone:
         backbone.preparer.run(stop)
 
 
-def run_relay(settings: RelaySettings, stop: Event) -> None:
+def run_relay(settings: RelaySettings, stop: Event, metrics: Metrics) -> None:
     """Publish facts and config documents to Kafka."""
-    with _backbone(settings) as backbone:
-        Relay(
+    with _backbone(settings, metrics) as backbone:
+        relay = Relay(
             engine=backbone.engine,
             store=backbone.store,
-            broker=open_broker(settings),
+            broker=MeteredBroker(open_broker(settings), metrics),
             catch_up=backbone.projector.catch_up,
             now=now,
             heartbeat_every=timedelta(seconds=settings.heartbeat_seconds),
+        )
+        metrics.ask_database(backbone.engine, of_relay(relay, backbone.store))
+        relay.run(stop)
+
+
+def run_agent(settings: AgentSettings, stop: Event, metrics: Metrics) -> None:
+    """Keep a directory of config files, and say what is laid out there."""
+    settings.config_directory.mkdir(parents=True, exist_ok=True)
+    broker = MeteredBroker(open_broker(settings), metrics)
+    reporter = LaidOutReporter(broker, environment=settings.environment_name, host=settings.host, now=now)
+    agent = Agent(broker, settings.config_directory, tell=reporter.tell)
+    metrics.ask(of_agent(agent, now))
+    with reporter.running():
+        agent.run(stop)
+
+
+def run_laid_out(settings: LaidOutSettings, stop: Event, metrics: Metrics) -> None:
+    """Keep what the servers have laid out."""
+    with _backbone(settings, metrics) as backbone:
+        metrics.ask_database(backbone.engine, of_servers)
+        LaidOutFollower(
+            engine=backbone.engine,
+            broker=open_broker(settings),
+            now=now,
+            silent_after=settings.silent_after_seconds,
         ).run(stop)
 
 
-def run_agent(settings: AgentSettings, stop: Event) -> None:
-    """Keep a directory of config files."""
-    settings.config_directory.mkdir(parents=True, exist_ok=True)
-    Agent(open_broker(settings), settings.config_directory).run(stop)
-
-
-def run_bi_sink(settings: BiSinkSettings, stop: Event) -> None:
+def run_bi_sink(settings: BiSinkSettings, stop: Event, metrics: Metrics) -> None:
     """Drain the hits into the warehouse."""
-    broker = open_broker(settings)
+    broker = MeteredBroker(open_broker(settings), metrics)
     warehouse = open_warehouse(settings.warehouse_url.get_secret_value())
     try:
         BiSink(
-            source=broker.source(BI_SINK_GROUP),
-            warehouse=warehouse,
+            source=MeteredSource(broker.source(BI_SINK_GROUP), metrics, now=now),
+            warehouse=MeteredWarehouse(warehouse, metrics),
             dead_letters=DeadLetterWriter(broker.producer, now=now),
         ).run(stop)
     finally:
         warehouse.close()
 
 
-def run_code_deployed(settings: CodeDeployedSettings, stop: Event) -> None:
+def run_code_deployed(settings: CodeDeployedSettings, stop: Event, metrics: Metrics) -> None:
     """Record the first production hit of each test In Dev."""
-    with _backbone(settings) as backbone:
+    with _backbone(settings, metrics) as backbone:
         CodeDeployedWatcher(
-            source=open_broker(settings).source(CODE_DEPLOYED_GROUP),
+            source=MeteredSource(open_broker(settings).source(CODE_DEPLOYED_GROUP), metrics, now=now),
             engine=backbone.engine,
             commands=backbone.split_tests,
         ).run(stop)
 
 
-def run_notifier(settings: NotifierSettings, stop: Event) -> None:
+def run_notifier(settings: NotifierSettings, stop: Event, metrics: Metrics) -> None:
     """Tell people what they wait for."""
-    notifier: Notifier = WebhookNotifier(settings.webhook_url) if settings.webhook_url else LogNotifier()
+    webhook_url = settings.webhook_url.get_secret_value()
+    notifier: Notifier = WebhookNotifier(webhook_url) if webhook_url else LogNotifier()
     try:
-        with _backbone(settings) as backbone:
+        with _backbone(settings, metrics) as backbone:
             NotifierFollower(engine=backbone.engine, store=backbone.store, registry=REGISTRY, notifier=notifier).run(
                 stop
             )
@@ -117,9 +147,15 @@ def run_notifier(settings: NotifierSettings, stop: Event) -> None:
 
 
 @contextmanager
-def _backbone(settings: DatabaseSettings) -> Iterator[Backbone]:
-    catalog = settings.catalog if isinstance(settings, TerminalSettings) else None
-    backbone = open_backbone(settings.database_url.get_secret_value(), catalog_path=catalog)
+def _backbone(settings: DatabaseSettings, metrics: Metrics) -> Iterator[Backbone]:
+    def open_store(engine: Engine, registry: FactRegistry) -> MeteredEventStore:
+        return MeteredEventStore(engine, registry, metrics)
+
+    backbone = open_backbone(
+        settings.database_url.get_secret_value(),
+        catalog_path=settings.catalog if isinstance(settings, TerminalSettings) else None,
+        open_store=open_store,
+    )
     try:
         yield backbone
     finally:

@@ -1,39 +1,32 @@
 """Replaying a real A/B test from a CSV: each row a unit whose variant the data forces, through Kafka into BI.
 
 The test becomes a real one here, with a settings group that its hits carry, so that BI explains them like any other's.
-A hit's id is made from the test's key and the row's place, so that a replay that was interrupted can simply be run
-again: BI counts each row once.
+A hit's id is made from the test's key, the file's digest and the row's place, so that a replay that was interrupted can
+simply be run again: BI counts each row once. The digest is in the test's description too, and another file is refused.
 """
 
-import csv
 import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from commands.split_tests import Request
+from domain.keys import MAX_NAME_LENGTH, printable
 from domain.people import Actor
+from domain.settings import parse_proposal
+from domain.settings_errors import WrongVariantName
 from entrypoints.backbone import Backbone, now
+from entrypoints.recorded_test import RecordedTest, ReplayError, UnusableCsv
 from projections import current_settings, test_list
 from usersplit import HitLogger, KafkaHitTransport
 from warehouse.hits import HitWarehouse
 
-MAX_VARIANTS: Final = 24
 _NAMESPACE: Final = uuid.UUID("5f1c2a52-6f0e-4d4b-9a8e-2f6a3f1f7c10")
 _ENVIRONMENT: Final = "replay"
-
-
-class ReplayError(Exception):
-    """The root of what can be wrong with a replay; each sentence says what to do."""
-
-
-class UnusableCsv(ReplayError):
-    """The file lacks a column, or rows, or has too many variants."""
 
 
 class KeyInUse(ReplayError):
@@ -49,54 +42,6 @@ class CountsDiffer(ReplayError):
 
 class ReplayTookTooLong(ReplayError):
     """Hits do not arrive in BI."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedTest:
-    """A CSV with one unit a row.
-
-    Attributes:
-        path: the file, UTF-8, with a header.
-        unit_column: holds the unit's id.
-        variant_column: holds the name of its variant.
-    """
-
-    path: Path
-    unit_column: str
-    variant_column: str
-
-    def rows(self) -> Iterator[dict[str, str]]:
-        """Yield the rows by the names of their columns.
-
-        Raises:
-            UnusableCsv: a column is missing, or a row is torn.
-        """
-        with self.path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            for column in (self.unit_column, self.variant_column):
-                if column not in (reader.fieldnames or ()):
-                    columns = ", ".join(reader.fieldnames or ()) or "none"
-                    raise UnusableCsv(f"{self.path} has no column {column}; its columns are: {columns}")
-            for row in reader:
-                if None in row or None in row.values():
-                    raise UnusableCsv(f"{self.path}, line {reader.line_num}: not as many fields as the header has")
-                yield row
-
-    def units_per_variant(self) -> Counter[str]:
-        """Return how many rows each variant has.
-
-        Raises:
-            UnusableCsv: see `rows`; or there are none, or too many variants.
-        """
-        counts = Counter(row[self.variant_column] for row in self.rows())
-        if not counts:
-            raise UnusableCsv(f"{self.path} has no rows below its header")
-        if len(counts) > MAX_VARIANTS:
-            raise UnusableCsv(
-                f"{self.path}: {self.variant_column} has {len(counts)} different values, more than the {MAX_VARIANTS} "
-                "variants a replay takes; is it the right column?"
-            )
-        return counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +69,8 @@ class Replay:
         """Create the test with the variants of the file, and start it; return its settings group.
 
         Raises:
-            KeyInUse: there is such a test, and it is another one.
-            UnusableCsv: see `RecordedTest`.
+            KeyInUse: there is such a test, and it is another one, or of another file.
+            UnusableCsv: see `RecordedTest`; or a variant has a name that no test could have. Nothing was created.
         """
         variants = sorted(recorded.units_per_variant())
         if control is not None and control not in variants:
@@ -133,11 +78,13 @@ class Replay:
         with self.backbone.reading() as connection:
             existing = test_list.get(connection, key)
         if existing is None:
-            self._create(recorded.path.name, variants, key=key, control=control, actor=actor)
+            self._create(recorded, variants, key=key, control=control, actor=actor)
         with self.backbone.reading() as connection:
             listed, settings = test_list.get(connection, key), current_settings.get(connection, key)
         if listed is None or settings is None or listed.status != "running":
             raise KeyInUse(key, "exists and is not Running")
+        if recorded.origin() not in listed.description:
+            raise KeyInUse(key, "exists and was not made of this file and these columns")
         if sorted(variant.name for variant in settings.variants) != variants:
             raise KeyInUse(key, "exists with other variants than the file has")
         return settings.settings_group
@@ -158,7 +105,7 @@ class Replay:
             CountsDiffer: the SDK had to drop hits.
         """
         transport = KafkaHitTransport(self.bootstrap_servers, **self.kafka_options)
-        sent = 0
+        sent, digest = 0, recorded.digest()
         with HitLogger(transport, app="replay-csv", environment_name=_ENVIRONMENT) as hits:
             for sent, row in enumerate(recorded.rows(), start=1):
                 hits.log(
@@ -169,7 +116,7 @@ class Replay:
                     settings_group=settings_group,
                     forced=True,
                     attributes=self._attributes(recorded, row),
-                    hit_id=str(uuid.uuid5(_NAMESPACE, f"{key}/{sent}")),
+                    hit_id=str(uuid.uuid5(_NAMESPACE, f"{key}/{digest}/{sent}")),
                 )
                 if sent % (self.window // 4) == 0:
                     self._wait_for(key, sent - self.window, sent, progress)
@@ -185,12 +132,32 @@ class Replay:
         rows = self.warehouse.hits_per_variant(key)
         return Counter({row.variant: row.hits for row in rows if row.environment == _ENVIRONMENT})
 
-    def _create(self, name: str, variants: list[str], *, key: str, control: str | None, actor: Actor) -> None:
+    def _create(
+        self, recorded: RecordedTest, variants: list[str], *, key: str, control: str | None, actor: Actor
+    ) -> None:
         commands, request = self.backbone.split_tests, Request(actor=actor)
+        settings = self._settings(variants, control)
+        try:
+            # Before anything is appended: a test without settings would have the key, and nobody could replay into it.
+            parse_proposal(settings, self.backbone.catalog)
+        except WrongVariantName as error:
+            raise UnusableCsv(
+                f"{error}: rename it in the column {recorded.variant_column} of {recorded.path}"
+            ) from error
+        name = f"Replay of {printable(recorded.path.name)}"[:MAX_NAME_LENGTH]
+        description = f"Each variant is forced by the data. {recorded.origin()}."
+        commands.create(request, key=key, name=name, description=description)
+        commands.propose_settings(request, key, settings)
+        self.backbone.preparer.prepare(key)
+        commands.publish(request, key)
+        commands.start(request, key)
+
+    @staticmethod
+    def _settings(variants: list[str], control: str | None) -> dict[str, Any]:
         today = now().replace(hour=0, minute=0, second=0, microsecond=0)
         # Equal parts, of which each is an exact percent; the data decides who is in which variant anyway.
         groups = 2400 // len(variants) // 3 * 3
-        settings = {
+        return {
             "starts_at": (today - timedelta(days=1)).isoformat(),
             "ends_at": (today + timedelta(days=30)).isoformat(),
             "conditions": [],
@@ -198,11 +165,6 @@ class Replay:
                 {"name": variant, "percent": str(groups / 24), "control": variant == control} for variant in variants
             ],
         }
-        commands.create(request, key=key, name=f"Replay of {name}", description="Each variant is forced by the data.")
-        commands.propose_settings(request, key, settings)
-        self.backbone.preparer.prepare(key)
-        commands.publish(request, key)
-        commands.start(request, key)
 
     @staticmethod
     def _attributes(recorded: RecordedTest, row: Mapping[str, str]) -> str:

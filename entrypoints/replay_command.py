@@ -10,15 +10,16 @@ from pathlib import Path
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from domain.people import Actor
 from entrypoints.backbone import migrate, open_backbone
-from entrypoints.console import console
+from entrypoints.console import DataTable, console
 from entrypoints.embedded import EmbeddedUserSplit
+from entrypoints.metrics import Metrics
 from entrypoints.parts import open_broker, open_warehouse
 from entrypoints.processes import run_bi_sink
-from entrypoints.replay import CountsDiffer, RecordedTest, Replay
+from entrypoints.recorded_test import RecordedTest
+from entrypoints.replay import CountsDiffer, Replay
 from entrypoints.settings import ReplaySettings
 from entrypoints.threads import Crew
 from notifications.log_notifier import LogNotifier
@@ -72,7 +73,7 @@ def replay_csv(
 
 
 def _compare(expected: Counter[str], found: Counter[str]) -> None:
-    table = Table("variant", "in the file", "in BI", "")
+    table = DataTable("variant", "in the file", "in BI", "")
     for variant in sorted(expected | found):
         same = "✔" if expected[variant] == found[variant] else "differs"
         table.add_row(variant, f"{expected[variant]:,}", f"{found[variant]:,}", same)
@@ -104,7 +105,7 @@ def _connected(*, with_sink: bool) -> Iterator[Replay]:
     warehouse = open_warehouse(settings.warehouse_url.get_secret_value())
     try:
         if with_sink:
-            crew.start("bi-sink", lambda stop: run_bi_sink(settings, stop))
+            crew.start("bi-sink", lambda stop: run_bi_sink(settings, stop, Metrics()))
         yield Replay(
             backbone=backbone,
             warehouse=warehouse,

@@ -4,13 +4,15 @@ Each process names the class below that holds what it needs; a variable that no 
 misspelt setting that is silently ignored is found on the worst day.
 """
 
+import json
 import os
+import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -25,12 +27,25 @@ class SettingsError(Exception):
 
 def _database_url(value: SecretStr) -> SecretStr:
     try:
-        driver = make_url(value.get_secret_value()).drivername
+        url = make_url(value.get_secret_value())
     except ArgumentError as error:
         raise ValueError("is not a database URL, such as postgresql+psycopg://user:password@host/name") from error
-    if driver not in {"sqlite", "postgresql+psycopg"}:
-        raise ValueError(f"has the driver {driver}; UserSplit keeps its log in sqlite or postgresql+psycopg")
+    if url.drivername not in {"sqlite", "postgresql+psycopg"}:
+        raise ValueError(f"has the driver {url.drivername}; UserSplit keeps its log in sqlite or postgresql+psycopg")
+    if url.drivername == "sqlite" and url.database in {None, "", ":memory:"}:
+        # Each connection would have a database of its own, which is gone when the connection is.
+        raise ValueError("names no file; write sqlite:///path/to/file.db")
     return value
+
+
+def _options(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        options = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("is not JSON") from error
+    return options
 
 
 def _warehouse_url(value: SecretStr) -> SecretStr:
@@ -46,7 +61,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
+    log_format: Literal["text", "json"] = Field(default="text", description="text, or json: one object a line")
     alive_file: Path | None = Field(default=None, description="a file the process touches while it makes progress")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of /metrics and /health; not set: neither is served"
+    )
+    metrics_address: str = Field(default="127.0.0.1", description="the address that port listens on")
 
     @classmethod
     def read(cls) -> Self:
@@ -88,7 +108,7 @@ class KafkaSettings(Settings):
     """Where Kafka is."""
 
     kafka_bootstrap_servers: str = Field(min_length=1, description="host:port of Kafka, several separated by commas")
-    kafka_options: dict[str, str] = Field(
+    kafka_options: Annotated[dict[str, str], NoDecode, BeforeValidator(_options)] = Field(
         default_factory=dict,
         repr=False,
         description='JSON of librdkafka settings, e.g. {"security.protocol": "SASL_SSL"}',
@@ -120,6 +140,23 @@ class AgentSettings(KafkaSettings):
     """The agent: from Kafka to a directory of config files."""
 
     config_directory: Path = Field(description="directory of the config files that the SDK reads")
+    environment_name: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]{1,60}$", description="what this server belongs to: production, devel …"
+    )
+    host: str = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        max_length=200,
+        description="how this server is called where people look for it; the machine's name by default",
+    )
+
+
+class LaidOutSettings(DatabaseSettings, KafkaSettings):
+    """The consumer of what servers have laid out."""
+
+    silent_after_seconds: float = Field(
+        default=300.0, gt=0, description="after how long without a word a server is not live any more"
+    )
 
 
 class BiSinkSettings(KafkaSettings, WarehouseSettings):
@@ -137,7 +174,9 @@ class CodeDeployedSettings(TerminalSettings, KafkaSettings):
 class NotifierSettings(DatabaseSettings):
     """The notifier: from facts to people."""
 
-    webhook_url: str = Field(default="", description="where notifications are POSTed; empty: they are only logged")
+    webhook_url: SecretStr = Field(
+        default=SecretStr(""), description="where notifications are POSTed; empty: they are only logged"
+    )
 
 
 ALL_SETTINGS: tuple[type[Settings], ...] = (
@@ -149,6 +188,7 @@ ALL_SETTINGS: tuple[type[Settings], ...] = (
     MigrateSettings,
     RelaySettings,
     AgentSettings,
+    LaidOutSettings,
     BiSinkSettings,
     ReplaySettings,
     CodeDeployedSettings,

@@ -8,6 +8,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from events.database import open_database, write_transaction
@@ -40,6 +41,11 @@ def current(url: str) -> str:
             return MigrationContext.configure(connection).get_current_revision() or ""
     finally:
         engine.dispose()
+
+
+def newest() -> str:
+    """Return the revision that this program expects a database to be at."""
+    return ScriptDirectory(str(_HERE)).get_current_head() or ""
 
 
 def wait_for_other_runs(connection: Connection) -> None:

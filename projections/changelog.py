@@ -1,7 +1,9 @@
 """The changelog of every split test: who, when, what, before → after, in sentences a manager understands.
 
-One entry a fact. A key that is used again after its Draft was discarded begins a new life: the entries of the earlier
-one stay in the table, and nobody is shown them, because a Draft is invisible to others.
+One entry a fact, and in it what is kept of that fact alone. What was before it is found in the entries before it, and
+the sentence is made, when the changelog of a test is read: so a better word needs no rebuild, and a rebuild makes no
+sentences that nobody reads. A key that is used again after its Draft was discarded begins a new life: the entries of
+the earlier one stay in the table, and nobody is shown them, because a Draft is invisible to others.
 """
 
 from collections.abc import Sequence
@@ -9,46 +11,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, MetaData, Row, Table, Text, insert, select
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Row, Table, Text, func, select
 
 from events.database import UtcDateTime
-from events.facts import DraftDiscarded, SettingsGroupPrepared, SettingsGroupProposed, SplitTestCreated
+from events.facts import SplitTestCreated
 from events.store import RecordedFact
-from projections.changelog_sentences import Before, Change, Told, tell, write_prepared
+from projections.changelog_entries import keep, read_kept
+from projections.changelog_sentences import Before, Change, Told, tell
 from projections.projection import Projection, Tables
-from projections.proposals import proposal_of, write_json
 from projections.registry import live_tables
-from projections.rows import KeyedRows, StoredRow
-from projections.split_test_facts import STATUS_AFTER, keys_of, of_split_tests
+from projections.rows import insert_rows
+from projections.split_test_facts import of_split_tests
 
 _NAME = "changelog"
-_TESTS = "changelog__tests"
 
-_metadata = MetaData()
-
-_entries_template = Table(
+_template = Table(
     _NAME,
-    _metadata,
-    Column("key", Text, primary_key=True),
-    Column("life", Integer, primary_key=True, autoincrement=False),
+    MetaData(),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False, index=True),
     Column("at", UtcDateTime, nullable=False),
     Column("actor", Text, nullable=False),
-    Column("sentence", Text, nullable=False),
-    Column("changes", Text, nullable=False),
-)
-
-# What the next entry of a test needs to know of the entries before it.
-_tests_template = Table(
-    _TESTS,
-    _metadata,
-    Column("key", Text, primary_key=True),
-    Column("life", Integer, nullable=False),
-    Column("is_discarded", Boolean, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("proposed", Text, nullable=False),
-    Column("prepared", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("fact", Text, nullable=False),
 )
 
 
@@ -73,76 +58,42 @@ def entries(connection: Connection, key: str, *, limit: int = 200, after: int = 
         limit: at most so many entries.
         after: only entries behind this position; the last one's position continues a list.
     """
-    tables = live_tables(connection, PROJECTION)
-    entry, test = tables[_NAME], tables[_TESTS]
+    table = live_tables(connection, PROJECTION)[_NAME]
+    created = select(func.max(table.c.position)).where(table.c.key == key, table.c.kind == SplitTestCreated.__name__)
     query = (
-        select(entry)
-        .join(test, (test.c.key == entry.c.key) & (test.c.life == entry.c.life))
-        .where(entry.c.key == key, entry.c.position > after, test.c.is_discarded.is_(False))
-        .order_by(entry.c.position)
-        .limit(limit)
+        select(table)
+        .where(table.c.key == key, table.c.position >= func.coalesce(created.scalar_subquery(), 0))
+        .order_by(table.c.position)
     )
-    return [_entry(row) for row in connection.execute(query)]
+    found: list[ChangelogEntry] = []
+    before = Before()
+    for row in connection.execute(query):
+        fact = read_kept(row.kind, row.fact)
+        if row.position > after and len(found) < limit:
+            found.append(_entry(row, tell(fact, before)))
+        before = before.after(fact)
+    return [] if before.status == "discarded" else found
 
 
 def _apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]) -> None:
-    facts = of_split_tests(facts)
-    tests = KeyedRows(connection, tables[_TESTS], keys_of(facts))
-    written: list[StoredRow] = []
-    for recorded in facts:
-        fact = recorded.fact
-        test = tests.get(fact.key) or tests.put(_test(fact.key))
-        if isinstance(fact, SplitTestCreated):
-            test = tests.put(_test(fact.key, life=test["life"] + 1))
-        told = tell(fact, Before(status=test["status"], proposed=test["proposed"], prepared=test["prepared"]))
-        written.append(_written(recorded, test["life"], told))
-        _remember(test, fact)
-    if written:
-        connection.execute(insert(tables[_NAME]), written)
-    tests.write()
+    rows = [
+        (
+            recorded.position,
+            recorded.fact.key,
+            recorded.recorded_at,
+            recorded.actor,
+            type(recorded.fact).__name__,
+            keep(recorded.fact),
+        )
+        for recorded in of_split_tests(facts)
+    ]
+    insert_rows(connection, tables[_NAME], rows)
 
 
-def _test(key: str, *, life: int = 0) -> StoredRow:
-    return {"key": key, "life": life, "is_discarded": False, "status": "", "proposed": "", "prepared": ""}
-
-
-def _remember(test: StoredRow, fact: object) -> None:
-    match fact:
-        case SettingsGroupProposed():
-            test["proposed"] = write_json(proposal_of(fact))
-        case SettingsGroupPrepared():
-            test["prepared"] = write_prepared(fact)
-        case _ if (status := STATUS_AFTER.get(type(fact))) is not None:
-            test["status"] = status
-            test["is_discarded"] = isinstance(fact, DraftDiscarded)
-        case _:
-            pass
-
-
-def _written(recorded: RecordedFact, life: int, told: Told) -> StoredRow:
-    return {
-        "key": recorded.fact.key,
-        "life": life,
-        "position": recorded.position,
-        "at": recorded.recorded_at,
-        "actor": recorded.actor,
-        "sentence": told.sentence,
-        "changes": write_json(told.changes),
-    }
-
-
-_changes_decoder = msgspec.json.Decoder(tuple[Change, ...])
-
-
-def _entry(row: Row[Any]) -> ChangelogEntry:
+def _entry(row: Row[Any], told: Told) -> ChangelogEntry:
     return ChangelogEntry(
-        position=row.position,
-        at=row.at,
-        actor=row.actor,
-        key=row.key,
-        sentence=row.sentence,
-        changes=_changes_decoder.decode(row.changes),
+        position=row.position, at=row.at, actor=row.actor, key=row.key, sentence=told.sentence, changes=told.changes
     )
 
 
-PROJECTION = Projection(name=_NAME, version=1, templates=(_entries_template, _tests_template), apply=_apply)
+PROJECTION = Projection(name=_NAME, version=2, templates=(_template,), apply=_apply)

@@ -1,22 +1,18 @@
 """What the changelog says of each fact, and the values before and after it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, assert_never
-
-import msgspec
 
 from events.facts import (
     CodeDeployed,
     DraftDiscarded,
+    GroupsMoved,
     ManagersChanged,
     PropertiesEdited,
     SettingsGroupPreparationFailed,
     SettingsGroupPreparationRetried,
-    SettingsGroupPrepared,
-    SettingsGroupProposed,
     SplitTestCreated,
-    SplitTestFact,
     SplitTestFinished,
     SplitTestPaused,
     SplitTestPublished,
@@ -26,7 +22,8 @@ from events.facts import (
     SplitTestUnpublished,
 )
 from projections import readable
-from projections.proposals import Proposal, proposal_of, read_proposal, write_json
+from projections.changelog_entries import NOTHING_PREPARED, KeptFact, PreparedSummary
+from projections.proposals import Proposal
 from projections.settings_changes import settings_changes, settings_summary
 from projections.split_test_facts import STATUS_AFTER, Status
 
@@ -34,21 +31,6 @@ Change: TypeAlias = tuple[str, str, str]
 """What changed, its value before, and its value after; "" where there was or is none."""
 
 _SCOPES = {"worldwide": "everybody, worldwide", "conditions": "everybody who meets the conditions"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
-    """What is remembered of a test from before a fact, as texts: few facts need them read. "" is nothing.
-
-    Attributes:
-        status: the test's status.
-        proposed: its newest proposal, see `projections.proposals`.
-        prepared: its current settings group, see `write_prepared`.
-    """
-
-    status: Status | Literal[""]
-    proposed: str
-    prepared: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,21 +42,26 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
-    settings_group: int
-    split_groups: Mapping[str, int]
+class Before:
+    """What is known of a test from before a fact: its status, its newest proposal, its current settings group."""
+
+    status: Status | Literal[""] = ""
+    proposed: Proposal | None = None
+    prepared: PreparedSummary = NOTHING_PREPARED
+
+    def after(self, fact: KeptFact) -> "Before":
+        """Return what is known after it."""
+        match fact:
+            case Proposal():
+                return replace(self, proposed=fact)
+            case PreparedSummary():
+                return replace(self, prepared=fact)
+            case _:
+                status = STATUS_AFTER.get(type(fact))
+                return self if status is None else replace(self, status=status)
 
 
-_prepared_decoder = msgspec.json.Decoder(_Prepared)
-
-
-def write_prepared(fact: SettingsGroupPrepared) -> str:
-    """Return what is remembered of a prepared settings group: its number, and how many split groups variants own."""
-    counts = {variant.name: len(variant.split_groups) for variant in fact.variants}
-    return write_json(_Prepared(settings_group=fact.settings_group, split_groups=counts))
-
-
-def tell(fact: SplitTestFact, before: Before) -> Told:  # noqa: C901, PLR0911, PLR0912 - one line for each kind of fact
+def tell(fact: KeptFact, before: Before) -> Told:  # noqa: C901, PLR0911, PLR0912 - one line for each kind of fact
     """Return what to say of `fact`. Total: odd orders of facts lead to odd sentences, not to errors."""
     match fact:
         case SplitTestCreated():
@@ -83,12 +70,12 @@ def tell(fact: SplitTestFact, before: Before) -> Told:  # noqa: C901, PLR0911, P
             return _edited(fact)
         case ManagersChanged():
             return _managers_changed(fact)
-        case SettingsGroupProposed():
-            return _proposed(fact, read_proposal(before.proposed) if before.proposed else None)
-        case SettingsGroupPrepared():
-            return _prepared(fact, _read_prepared(before.prepared))
+        case Proposal():
+            return _proposed(fact, before.proposed)
+        case PreparedSummary():
+            return _prepared(fact, before.prepared)
         case SettingsGroupPreparationFailed():
-            return _preparation_failed(fact, _read_prepared(before.prepared))
+            return _preparation_failed(fact, before.prepared)
         case SettingsGroupPreparationRetried():
             return Told(sentence=f"Asked to prepare settings group {fact.settings_group} once more.")
         case CodeDeployed():
@@ -146,56 +133,67 @@ def _managers_changed(fact: ManagersChanged) -> Told:
     )
 
 
-def _proposed(fact: SettingsGroupProposed, before: Proposal | None) -> Told:
-    proposal = proposal_of(fact)
+def _proposed(proposal: Proposal, before: Proposal | None) -> Told:
     changes = settings_changes(before, proposal)
     if before is None:
-        return Told(
-            sentence=f"Proposed settings group {fact.settings_group}: {settings_summary(proposal)}.", changes=changes
-        )
+        summary = settings_summary(proposal)
+        return Told(sentence=f"Proposed settings group {proposal.settings_group}: {summary}.", changes=changes)
     difference = readable.listed_changes(changes) or "no difference"
     return Told(
-        sentence=f"Proposed settings group {fact.settings_group}. Against settings group {before.settings_group}: "
+        sentence=f"Proposed settings group {proposal.settings_group}. Against settings group {before.settings_group}: "
         f"{difference}.",
         changes=changes,
     )
 
 
-def _prepared(fact: SettingsGroupPrepared, before: _Prepared) -> Told:
-    owned = {variant.name: len(variant.split_groups) for variant in fact.variants}
-    changes: list[Change] = [("current settings group", _number(before.settings_group), str(fact.settings_group))]
-    for name in sorted(before.split_groups.keys() | owned.keys()):
-        earlier, now = _split_groups(before.split_groups.get(name)), _split_groups(owned.get(name))
+def _prepared(prepared: PreparedSummary, before: PreparedSummary) -> Told:
+    owned = {variant.name: variant.split_groups for variant in prepared.variants}
+    owned_before = {variant.name: variant.split_groups for variant in before.variants}
+    changes: list[Change] = [("current settings group", _number(before.settings_group), str(prepared.settings_group))]
+    for name in sorted(owned_before.keys() | owned.keys()):
+        earlier, now = _split_groups(owned_before.get(name)), _split_groups(owned.get(name))
         if earlier != now:
             changes.append((f"split groups of {name}", earlier, now))
     changes += [
         (f"estimate of {variant.name}", "", f"{variant.users:,} users")
-        for variant in fact.variants
+        for variant in prepared.variants
         if variant.users is not None
     ]
     changes += [
-        (f"overlap with {readable.other_test(overlap)}", "", readable.shared(overlap)) for overlap in fact.overlaps
+        (f"overlap with {readable.other_test(overlap)}", "", readable.shared(overlap)) for overlap in prepared.overlaps
     ]
-    return Told(sentence=_prepared_sentence(fact, before), changes=tuple(changes))
+    return Told(sentence=_prepared_sentence(prepared, before), changes=tuple(changes))
 
 
-def _prepared_sentence(fact: SettingsGroupPrepared, before: _Prepared) -> str:
+def _prepared_sentence(prepared: PreparedSummary, before: PreparedSummary) -> str:
     instead = f" instead of settings group {before.settings_group}" if before.settings_group else ""
-    sentences = [f"Settings group {fact.settings_group} is prepared and is now the current one{instead}."]
-    if fact.variants:
+    sentences = [f"Settings group {prepared.settings_group} is prepared and is now the current one{instead}."]
+    if prepared.variants:
         owned = [
-            f"{variant.name} owns {readable.split_groups(len(variant.split_groups))}"
+            f"{variant.name} owns {readable.split_groups(variant.split_groups)}"
             + ("" if variant.users is None else f" with {variant.users:,} users")
-            for variant in fact.variants
+            for variant in prepared.variants
         ]
         sentences.append(f"{readable.sentence_of(owned)}.")
-    if fact.overlaps:
-        shared = [f"{readable.shared(overlap)} with {readable.other_test(overlap)}" for overlap in fact.overlaps]
+    if prepared.kept_groups or prepared.moved:
+        moves = [f"{readable.split_groups(moved.groups)} {_way(moved)}" for moved in prepared.moved]
+        kept = f"{readable.split_groups(prepared.kept_groups)} stay with their variants"
+        sentences.append(f"{readable.sentence_of([kept, *moves])}.")
+    if prepared.overlaps:
+        shared = [f"{readable.shared(overlap)} with {readable.other_test(overlap)}" for overlap in prepared.overlaps]
         sentences.append(f"It shares {readable.sentence_of(shared)}.")
     return " ".join(sentences)
 
 
-def _preparation_failed(fact: SettingsGroupPreparationFailed, before: _Prepared) -> Told:
+def _way(moved: GroupsMoved) -> str:
+    if not moved.before:
+        return f"join {moved.after}"
+    if not moved.after:
+        return f"leave {moved.before}"
+    return f"move from {moved.before} to {moved.after}"
+
+
+def _preparation_failed(fact: SettingsGroupPreparationFailed, before: PreparedSummary) -> Told:
     reason = fact.reason.rstrip(".")
     stays = f"settings group {before.settings_group} stays in force" if before.settings_group else "none is in force"
     return Told(
@@ -213,13 +211,9 @@ def _code_deployed(fact: CodeDeployed) -> Told:
     )
 
 
-def _step(fact: SplitTestFact, before: Before, done: str, more: Sequence[Change] = ()) -> Told:
+def _step(fact: KeptFact, before: Before, done: str, more: Sequence[Change] = ()) -> Told:
     status = ("status", readable.status(before.status), readable.status(STATUS_AFTER[type(fact)]))
     return Told(sentence=f"{done}: {readable.listed_changes([status])}.", changes=(status, *more))
-
-
-def _read_prepared(text: str) -> _Prepared:
-    return _prepared_decoder.decode(text) if text else _Prepared(settings_group=0, split_groups={})
 
 
 def _number(settings_group: int) -> str:

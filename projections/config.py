@@ -23,8 +23,9 @@ from events.facts import (
     SplitTestPublished,
 )
 from events.store import RecordedFact
+from projections.json_text import write_json
 from projections.projection import Projection, Tables
-from projections.proposals import join_variants, proposal_of, read_proposal, write_json
+from projections.proposals import join_variants, proposal_of, read_proposal
 from projections.registry import live_tables
 from projections.rows import KeyedRows, StoredRow
 from projections.split_test_facts import STATUS_AFTER, keys_of, new_type, of_split_tests
@@ -220,4 +221,4 @@ def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-PROJECTION = Projection(name=_NAME, version=1, templates=(_template,), apply=_apply)
+PROJECTION = Projection(name=_NAME, version=2, templates=(_template,), apply=_apply)

@@ -26,7 +26,7 @@ from events.facts import (
 )
 from events.store import RecordedFact
 from projections.projection import Projection, Tables
-from projections.proposals import CurrentVariant, join_variants, proposal_of, read_proposal, write_json
+from projections.proposals import CurrentVariant, Proposal, join_variants, proposal_of, read_proposal
 from projections.registry import live_tables
 from projections.rows import KeyedRows, StoredRow
 from projections.split_test_facts import STATUS_AFTER, Status, keys_of, new_type, of_split_tests
@@ -174,7 +174,7 @@ def _change(row: StoredRow, fact: object) -> bool:
                 pending_group=fact.settings_group,
                 pending_state="proposed",
                 pending_reason="",
-                pending=write_json(proposal_of(fact)),
+                pending=proposal_of(fact),
             )
         case SettingsGroupPrepared() if fact.settings_group == row["pending_group"]:
             row.update(_current(row, fact))
@@ -192,16 +192,16 @@ def _change(row: StoredRow, fact: object) -> bool:
 
 
 def _current(row: StoredRow, fact: SettingsGroupPrepared) -> StoredRow:
-    proposal = read_proposal(row["pending"])
+    proposal = row["pending"] if isinstance(row["pending"], Proposal) else read_proposal(row["pending"])
     return {
         "settings_group": fact.settings_group,
         "starts_at": proposal.starts_at,
         "ends_at": proposal.ends_at,
         "conditions": proposal.conditions,
-        "filters": write_json(proposal.filters),
-        "variants": write_json(join_variants(proposal.variants, fact.variants)),
+        "filters": proposal.filters,
+        "variants": join_variants(proposal.variants, fact.variants),
         "seed": str(fact.seed),
-        "overlaps": write_json(fact.overlaps),
+        "overlaps": fact.overlaps,
         **_NOTHING_PENDING,
     }
 
@@ -231,4 +231,4 @@ def _settings(row: Row[Any]) -> CurrentSettings:
     )
 
 
-PROJECTION = Projection(name=_NAME, version=1, templates=(_template,), apply=_apply)
+PROJECTION = Projection(name=_NAME, version=2, templates=(_template,), apply=_apply)

@@ -1,5 +1,14 @@
 """What can go wrong between the log and the read models."""
 
+from typing import Final
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from events.errors import DatabaseUnavailable
+
+OUTAGES: Final = (DatabaseUnavailable, OperationalError, InterfaceError)
+"""What says that a database is in trouble, not a projection: the transaction is lost, and can be tried again."""
+
 
 class ProjectionsError(Exception):
     """The root of this room's errors.
@@ -9,7 +18,9 @@ class ProjectionsError(Exception):
     ├── ProjectionOutdated    the stored rows were made by another version of the code
     ├── LogBehindProjection   the log ends before the position that the projection stands at
     ├── RebuildFailed         a rebuild met a fact that it could not apply; nothing changed for readers
-    └── RebuildSuperseded     another rebuild of the same projection was started meanwhile
+    ├── RebuildSuperseded     another rebuild of the same projection was started meanwhile
+    ├── NothingToPause        the projection is not live
+    └── NothingToResume       the projection is not paused
     """
 
 
@@ -65,3 +76,21 @@ class RebuildSuperseded(ProjectionsError):
         )
         self.name = name
         self.generation = generation
+
+
+class NothingToPause(ProjectionsError):
+    """Only a live projection can be paused."""
+
+    def __init__(self, name: str, state: str) -> None:
+        super().__init__(f"the projection {name} is {state}, and only a live one can be paused; look at `projections`")
+        self.name = name
+
+
+class NothingToResume(ProjectionsError):
+    """Only a paused projection can be resumed."""
+
+    def __init__(self, name: str, state: str) -> None:
+        super().__init__(
+            f"the projection {name} is {state}, and only a paused one can be resumed; look at `projections`"
+        )
+        self.name = name

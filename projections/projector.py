@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from logging import getLogger
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from events.database import write_transaction
 from events.registry import FactRegistry
 from events.store import EventStore, RecordedFact
 from projections import registry as generations
-from projections.errors import ProjectionOutdated
+from projections.errors import OUTAGES, ProjectionOutdated
 from projections.log_batches import LogBatch, read_batch
 from projections.projection import Projection
 from projections.registry import Generation
@@ -67,7 +66,8 @@ class Projector:
             stop: once set, the batch at work is the last one.
 
         Raises:
-            sqlalchemy.exc.OperationalError: the database did not answer; nothing was paused for it.
+            DatabaseUnavailable: the log or PostgreSQL did not answer; nothing was paused for it.
+            sqlalchemy.exc.OperationalError: the same, said of the read models.
         """
         while followed := self._followed():
             reached = min(generation.position for _, generation in followed)
@@ -110,7 +110,7 @@ class Projector:
         try:
             if not _apply(connection, projection, generation, batch.facts, reached=batch.reached):
                 return
-        except (OperationalError, InterfaceError):
+        except OUTAGES:
             # The database is in trouble, not the projection: the transaction is lost, and can be tried again.
             raise
         except Exception:  # noqa: BLE001 - whatever apply raises is found again, at its fact, and pauses the projection
@@ -131,7 +131,7 @@ class Projector:
             try:
                 if not _apply(connection, projection, generation, (recorded,), reached=recorded.position):
                     return
-            except (OperationalError, InterfaceError):
+            except OUTAGES:
                 raise
             except Exception as error:  # noqa: BLE001 - rule 6: whatever it is, the projection pauses at this fact
                 _log.exception("%s could not apply position %d", projection.name, recorded.position)

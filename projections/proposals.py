@@ -23,6 +23,7 @@ class Proposal:
     filters: tuple[FilterUsed, ...]
     variants: tuple[ProposedVariant, ...]
     split_equally: bool
+    reshuffle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +56,8 @@ def proposal_of(fact: SettingsGroupProposed) -> Proposal:
         filters=fact.filters,
         variants=fact.variants,
         split_equally=fact.split_equally,
+        reshuffle=fact.reshuffle,
     )
-
-
-def write_json(value: object) -> str:
-    """Return `value` as compact JSON: the same value gives the same text, in every database."""
-    return msgspec.json.encode(value).decode()
 
 
 def read_proposal(text: str) -> Proposal:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from events.facts import Overlap
 
@@ -18,6 +19,7 @@ def moment(at: datetime) -> str:
     return f"{utc.replace(tzinfo=None).isoformat(' ', timespec=spec)} UTC"
 
 
+@lru_cache(maxsize=2500)
 def percent(groups: int) -> str:
     """Return the percent of users that `groups` of the 2400 split groups are: 24 are 1 %."""
     rounded = round(Decimal(groups) / _GROUPS_PER_PERCENT, 2).normalize()

@@ -1,22 +1,27 @@
-"""Building a projection anew beside the one that serves, and switching in one transaction.
+"""Building projections anew beside those that serve, and switching in one transaction.
 
 Readers see the old rows until the switch and the new ones after it, never an empty table. A rebuild that is killed
-leaves a half-built generation that nobody reads; the next rebuild removes it.
+leaves half-built generations that nobody reads; the next rebuild removes them. Several projections are rebuilt in one
+reading of the log, because reading and decoding it costs more than most of them do; they switch together or not at all.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from logging import getLogger
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from events.database import write_transaction
+from events.errors import DatabaseUnavailable
 from events.registry import FactRegistry
 from events.store import EventStore
 from projections import registry as generations
-from projections.errors import RebuildFailed, RebuildSuperseded
-from projections.log_batches import LogBatch, read_batch
+from projections.errors import OUTAGES, RebuildFailed, RebuildSuperseded
+from projections.log_batches import LogBatch, collecting_seldom, read_batch
 from projections.progress import Progress, ReportProgress, Stage, report_nothing
 from projections.projection import Projection
 from projections.registry import Generation
@@ -24,6 +29,7 @@ from projections.registry import Generation
 _log = getLogger(__name__)
 
 _WAIT_FOR_READERS_MILLISECONDS = 2000
+_BATCH_SIZE = 10_000
 
 
 def rebuild(
@@ -33,22 +39,48 @@ def rebuild(
     registry: FactRegistry,
     projection: Projection,
     progress: ReportProgress = report_nothing,
-    batch_size: int = 5000,
+    batch_size: int = _BATCH_SIZE,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Generation:
-    """Build `projection` from position 0 in new tables, let them serve, and drop the old ones.
+    """Build `projection` anew, see `rebuild_many`; return the generation that serves now."""
+    (built,) = rebuild_many(
+        engine=engine,
+        store=store,
+        registry=registry,
+        projections=[projection],
+        progress=progress,
+        batch_size=batch_size,
+        monotonic=monotonic,
+    )
+    return built
 
-    The new generation is live whatever the old one was: paused, or of another version of the code. Facts may be
-    appended meanwhile, and projectors may go on; none is lost. It never serves from a position before the old one's.
+
+def rebuild_many(
+    *,
+    engine: Engine,
+    store: EventStore,
+    registry: FactRegistry,
+    projections: Sequence[Projection],
+    progress: ReportProgress = report_nothing,
+    batch_size: int = _BATCH_SIZE,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> list[Generation]:
+    """Build `projections` from position 0 in new tables, let them serve, and drop the old ones.
+
+    The new generations are live whatever the old ones were: paused, or of another version of the code. Facts may be
+    appended meanwhile, and projectors may go on; none is lost. They never serve from a position before the old ones'.
 
     Returns:
-        the generation that serves now.
+        the generations that serve now, in the order of `projections`.
 
     Raises:
         RebuildFailed: a fact could not be decoded or applied, or its name is unknown; nothing changed for readers.
-        RebuildSuperseded: another rebuild of this projection was started meanwhile, and goes on.
+        RebuildSuperseded: another rebuild of one of them was started meanwhile, and goes on; nothing else changed.
+        DatabaseUnavailable: the log cannot be reached, or PostgreSQL was lost in writing; nothing changed for readers.
+        sqlalchemy.exc.OperationalError: the same, said of the read models.
     """
-    return _Rebuild(engine, store, registry, projection, progress, batch_size, monotonic).run()
+    with collecting_seldom():
+        return _Rebuild(engine, store, registry, projections, progress, batch_size, monotonic).run()
 
 
 def drop_retired(engine: Engine, projection: Projection) -> list[Generation]:
@@ -79,7 +111,7 @@ class _Rebuild:
         engine: Engine,
         store: EventStore,
         registry: FactRegistry,
-        projection: Projection,
+        projections: Sequence[Projection],
         progress: ReportProgress,
         batch_size: int,
         monotonic: Callable[[], float],
@@ -87,96 +119,125 @@ class _Rebuild:
         self._engine = engine
         self._store = store
         self._registry = registry
-        self._projection = projection
+        self._projections = projections
+        self._name = ", ".join(projection.name for projection in projections)
         self._progress = progress
         self._batch_size = batch_size
         self._monotonic = monotonic
         self._began = monotonic()
 
-    def run(self) -> Generation:
+    def run(self) -> list[Generation]:
         self._say("starting", 0)
         building = self._begin()
-        drop_retired(self._engine, self._projection)
+        self._drop_retired()
         try:
-            building = self._build(building)
-            self._say("switching", building.position)
-            built = self._switch(building)
-        except RebuildFailed:
+            position = self._build(building)
+            self._say("switching", position)
+            built = self._switch([each.at(position) for each in building])
+        except (RebuildFailed, RebuildSuperseded):
             self._give_up(building)
             raise
-        self._say("dropping", built.position)
-        drop_retired(self._engine, self._projection)
-        self._say("done", built.position)
+        reached = min(each.position for each in built)
+        self._say("dropping", reached)
+        self._drop_retired()
+        self._say("done", reached)
         return built
 
-    def _begin(self) -> Generation:
+    def _begin(self) -> list[Generation]:
         with write_transaction(self._engine) as connection:
             generations.lock(connection)
-            known = generations.generations(connection, self._projection.name)
-            for generation in known:
-                if generation.state == "building":
-                    generations.set_state(connection, generation, "retired", reason="its rebuild did not end")
-            number = max((each.generation for each in known), default=0) + 1
-            return generations.create(connection, self._projection, number=number, state="building")
+            return [self._begin_one(connection, projection) for projection in self._projections]
 
-    def _build(self, building: Generation) -> Generation:
-        while not (batch := self._read(building.position)).is_empty:
-            with write_transaction(self._engine) as connection:
-                building = self._apply(connection, building, batch)
-            self._say("building", building.position)
-            if batch.reached - batch.after < self._batch_size:
-                break  # near enough: going for the very end, it would run after busy writers for ever
-        return building
+    @staticmethod
+    def _begin_one(connection: Connection, projection: Projection) -> Generation:
+        known = generations.generations(connection, projection.name)
+        for generation in known:
+            if generation.state == "building":
+                generations.set_state(connection, generation, "retired", reason="its rebuild did not end")
+        number = max((each.generation for each in known), default=0) + 1
+        return generations.create(connection, projection, number=number, state="building")
 
-    def _switch(self, building: Generation) -> Generation:
+    def _build(self, building: Sequence[Generation]) -> int:
+        """Apply the log batch by batch; return the position reached.
+
+        The next batch is read while one is committed: a commit waits for the disk. While rows are written nothing is
+        read, since two threads that both want Python get less done than one.
+        """
+        position = 0
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="rebuild-reads") as reader:
+            coming = reader.submit(self._read, position)
+            while not (batch := coming.result()).is_empty:
+                with write_transaction(self._engine) as connection:
+                    self._apply(connection, building, batch)
+                    coming = reader.submit(self._read, batch.reached)
+                position = batch.reached
+                self._say("building", position)
+                if batch.reached - batch.after < self._batch_size:
+                    # Near enough: going for the very end, it would run after busy writers for ever. What is being read
+                    # is read again where it counts.
+                    with suppress(RebuildFailed, DatabaseUnavailable):
+                        coming.result()
+                    break
+        return position
+
+    def _switch(self, building: Sequence[Generation]) -> list[Generation]:
+        position = building[0].position
         with write_transaction(self._engine) as connection:
-            # From here on no projector moves, so what the old generation is ahead by is little, and stays.
+            # From here on no projector moves, so what the old generations are ahead by is little, and stays.
             generations.lock(connection)
-            old = generations.serving(connection, self._projection.name)
-            while old is not None and building.position < old.position:
-                batch = self._read(building.position)
+            old = [served for each in building if (served := generations.serving(connection, each.name)) is not None]
+            while any(position < served.position for served in old):
+                batch = self._read(position)
                 if batch.is_empty:
-                    break  # the old one stands beyond the end of the log: an older log was restored, and it counts
-                building = self._apply(connection, building, batch)
-            if not generations.move(connection, building, to=building.position):
-                raise RebuildSuperseded(building.name, building.generation)
-            if old is not None:
-                generations.set_state(connection, old, "retired", reason="a rebuild took its place")
-            generations.set_state(connection, building, "live")
-            served = generations.serving(connection, self._projection.name)
-        if served is None:  # pragma: no cover - set in the lines above
-            raise RebuildSuperseded(building.name, building.generation)
-        return served
+                    break  # an old one stands beyond the end of the log: an older log was restored, and it counts
+                self._apply(connection, building, batch)
+                position = batch.reached
+            for each in building:
+                self._move(connection, each.at(position), to=position)
+            for served in old:
+                generations.set_state(connection, served, "retired", reason="a rebuild took its place")
+            for each in building:
+                generations.set_state(connection, each, "live")
+        return [replace(each, position=position, state="live") for each in building]
 
     def _read(self, after: int) -> LogBatch:
         batch = read_batch(self._store, self._registry, after=after, limit=self._batch_size, skip_unknown=False)
         if batch.obstacle is not None:
             reason = f"behind position {batch.reached}: {type(batch.obstacle).__name__}: {batch.obstacle}"
-            raise RebuildFailed(self._projection.name, reason) from batch.obstacle
+            raise RebuildFailed(self._name, reason) from batch.obstacle
         return batch
 
-    def _apply(self, connection: Connection, building: Generation, batch: LogBatch) -> Generation:
-        if not generations.move(connection, building, to=batch.reached):
-            raise RebuildSuperseded(building.name, building.generation)
-        try:
-            self._projection.apply(connection, self._projection.tables(building.generation), batch.facts)
-        except (OperationalError, InterfaceError):
-            # The database is in trouble: what is built so far is left for the next rebuild to remove.
-            raise
-        except Exception as error:
-            reason = f"in positions {batch.after + 1} to {batch.reached}: {type(error).__name__}: {error}"
-            raise RebuildFailed(self._projection.name, reason) from error
-        return building.at(batch.reached)
+    def _apply(self, connection: Connection, building: Sequence[Generation], batch: LogBatch) -> None:
+        for projection, generation in zip(self._projections, building, strict=True):
+            self._move(connection, generation.at(batch.after), to=batch.reached)
+            try:
+                projection.apply(connection, projection.tables(generation.generation), batch.facts)
+            except OUTAGES:
+                # The database is in trouble: what is built so far is left for the next rebuild to remove.
+                raise
+            except Exception as error:
+                reason = f"in positions {batch.after + 1} to {batch.reached}: {type(error).__name__}: {error}"
+                raise RebuildFailed(projection.name, reason) from error
 
-    def _give_up(self, building: Generation) -> None:
+    @staticmethod
+    def _move(connection: Connection, generation: Generation, *, to: int) -> None:
+        if not generations.move(connection, generation, to=to):
+            raise RebuildSuperseded(generation.name, generation.generation)
+
+    def _give_up(self, building: Sequence[Generation]) -> None:
         with write_transaction(self._engine) as connection:
-            generations.set_state(connection, building, "retired", reason="its rebuild failed")
-        drop_retired(self._engine, self._projection)
+            for generation in building:
+                generations.set_state(connection, generation, "retired", reason="its rebuild did not end")
+        self._drop_retired()
+
+    def _drop_retired(self) -> None:
+        for projection in self._projections:
+            drop_retired(self._engine, projection)
 
     def _say(self, stage: Stage, done: int) -> None:
         self._progress(
             Progress(
-                name=self._projection.name,
+                name=self._name,
                 stage=stage,
                 done=done,
                 total=max(self._store.head(), done),

@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from projections.errors import NoLiveGeneration, ProjectionOutdated
+from projections.errors import NoLiveGeneration, NothingToPause, NothingToResume, ProjectionOutdated
 from projections.projection import Projection, Tables
 
 State: TypeAlias = Literal["live", "building", "paused", "retired"]
@@ -155,17 +155,40 @@ def set_state(connection: Connection, generation: Generation, state: State, *, r
     connection.execute(update(projections_table).where(*_is(generation)).values(state=state, reason=reason))
 
 
-def resume(connection: Connection, name: str) -> bool:
-    """Let a paused projection go on from where it stands; False if it is not paused.
+def pause(connection: Connection, name: str, *, reason: str) -> None:
+    """Keep a live projection where it stands; readers go on to be given its rows.
+
+    Raises:
+        NothingToPause: it is not live.
+    """
+    if not _change_state(connection, name, "live", "paused", reason=reason):
+        raise NothingToPause(name, _state_of(connection, name))
+
+
+def resume(connection: Connection, name: str) -> None:
+    """Let a paused projection go on from where it stands.
 
     For a cause that is gone, such as a fixed program. Rows that went wrong earlier need a rebuild.
+
+    Raises:
+        NothingToResume: it is not paused.
     """
-    resumed = connection.execute(
+    if not _change_state(connection, name, "paused", "live"):
+        raise NothingToResume(name, _state_of(connection, name))
+
+
+def _change_state(connection: Connection, name: str, before: State, after: State, *, reason: str = "") -> bool:
+    changed = connection.execute(
         update(projections_table)
-        .where(projections_table.c.name == name, projections_table.c.state == "paused")
-        .values(state="live", reason="")
+        .where(projections_table.c.name == name, projections_table.c.state == before)
+        .values(state=after, reason=reason)
     )
-    return resumed.rowcount == 1
+    return changed.rowcount == 1
+
+
+def _state_of(connection: Connection, name: str) -> str:
+    found = serving(connection, name)
+    return found.state if found else "not built yet"
 
 
 def wait_for_readers(connection: Connection, name: str, *, milliseconds: int) -> None:

@@ -1,34 +1,42 @@
 """The rows that a batch of facts touches: loaded once, folded in memory, written back in bulk.
 
 A SELECT and an UPDATE per fact would cost a rebuild of a long log hours; facts of one test come in runs, so most of
-them find their row in memory.
+them find their row in memory. What is left is the price of a row on its way to the database, and there SQLAlchemy's
+care for each value costs more than the database does: so rows go to the driver as tuples, by `executemany` on SQLite
+and by COPY on PostgreSQL. How a value is stored is still the business of its column's type alone.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Boolean, Connection, Table, Text
+
+from events.database import UtcDateTime
+from events.errors import DatabaseUnavailable
+from projections.json_text import write_json
 
 StoredRow: TypeAlias = dict[str, Any]
 
-_KEYS_A_SELECT = 500
+_Convert: TypeAlias = Callable[[Any], Any]
 
 
 class KeyedRows:
     """The rows of `keys` in a table whose primary key is the column `key`.
 
-    Rows handed out are changed in place; `write` finds out which ones were.
+    Rows handed out are changed in place; `write` finds out which ones were. Anything else than a text in a column of
+    texts is stored as its JSON, which is made once, however often a batch changes it.
     """
 
     def __init__(self, connection: Connection, table: Table, keys: Iterable[str]) -> None:
         self._connection = connection
         self._table = table
-        self._stored: dict[str, StoredRow] = {}
-        for some in _chunks(sorted(set(keys)), _KEYS_A_SELECT):
-            found = connection.execute(select(table).where(table.c.key.in_(some))).mappings()
-            self._stored.update((row["key"], dict(row)) for row in found)
-        self._rows: dict[str, StoredRow] = {key: dict(row) for key, row in self._stored.items()}
+        self._stored = {row["key"]: row for row in _rows_of(connection, table, set(keys))}
+        self._rows: dict[str, StoredRow] = {key: row.copy() for key, row in self._stored.items()}
 
     def get(self, key: str) -> StoredRow | None:
         """Return the row of `key` to be read and changed, None if there is none."""
@@ -45,21 +53,151 @@ class KeyedRows:
 
     def write(self) -> None:
         """Write all that changed since the rows were loaded."""
-        gone = [{"at_key": key} for key in self._stored if key not in self._rows]
-        new = [row for key, row in self._rows.items() if key not in self._stored]
-        changed = [row for key, row in self._rows.items() if key in self._stored and row != self._stored[key]]
-        at_key = self._table.c.key == bindparam("at_key")
-        if gone:
-            self._connection.execute(delete(self._table).where(at_key), gone)
-        if new:
-            self._connection.execute(insert(self._table), new)
-        if changed:
-            columns: dict[str, Any] = {name: bindparam(name) for name in self._table.c.keys() if name != "key"}  # noqa: SIM118 - a ColumnCollection iterates over columns
-            statement = update(self._table).where(at_key).values(columns)
-            self._connection.execute(statement, [{"at_key": row["key"], **row} for row in changed])
+        form = _form(self._table, self._connection.dialect.name)
+        for row in self._rows.values():
+            for name in form.texts:
+                if not isinstance(row[name], str) and row[name] is not None:
+                    row[name] = write_json(row[name])
+        # A changed row is written anew: an UPDATE would have to be sent one row at a time.
+        old = [key for key, row in self._stored.items() if self._rows.get(key) != row]
+        new = [row for key, row in self._rows.items() if self._stored.get(key) != row]
+        if old:
+            _delete_rows(self._connection, self._table, old)
+        insert_rows(self._connection, self._table, [tuple(row[name] for name in form.names) for row in new])
 
 
-def _chunks(items: Sequence[str], size: int) -> Iterator[list[str]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert `rows`, each with a value for every column, in the order of the columns.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL went away.
+        sqlalchemy.exc.DBAPIError: SQLite refused them.
+        psycopg.Error: PostgreSQL refused them.
+    """
+    if not rows:
+        return
+    form = _form(table, connection.dialect.name)
+    stored: Iterable[Sequence[Any]] = form.stored(rows)
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(form.names))
+        connection.exec_driver_sql(f"INSERT INTO {form.table} VALUES ({marks})", list(stored))  # noqa: S608 - a name of ours
+        return
+    cursor: Any = connection.connection.cursor()
+    statement = f"COPY {form.table} ({form.columns}) FROM STDIN"
+    with _named_outages(connection), cursor, cursor.copy(statement) as copy:
+        for row in stored:
+            copy.write_row(row)
+
+
+def _rows_of(connection: Connection, table: Table, keys: Collection[str]) -> Iterator[StoredRow]:
+    form = _form(table, connection.dialect.name)
+    statement = f"SELECT {form.columns} FROM {form.table} WHERE {form.key_is_one_of}"  # noqa: S608 - names of ours
+    cursor: Any = connection.exec_driver_sql(statement, (form.key_list(sorted(keys)),)).cursor
+    for row in form.loaded(cursor.fetchall()):
+        yield dict(zip(form.names, row, strict=True))
+
+
+def _delete_rows(connection: Connection, table: Table, keys: Collection[str]) -> None:
+    form = _form(table, connection.dialect.name)
+    statement = f"DELETE FROM {form.table} WHERE {form.key_is_one_of}"  # noqa: S608 - a name of ours
+    connection.exec_driver_sql(statement, (form.key_list(list(keys)),))
+
+
+@contextmanager
+def _named_outages(connection: Connection) -> Iterator[None]:
+    """Name what SQLAlchemy does not see, because the driver is spoken to directly."""
+    driver: Any = connection.dialect.loaded_dbapi
+    try:
+        yield
+    except (driver.OperationalError, driver.InterfaceError) as error:
+        raise DatabaseUnavailable(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """What a table and its rows look like to a driver.
+
+    Attributes:
+        table: its name, quoted.
+        columns: the names of its columns, quoted, in order.
+        names: the same, as they are.
+        texts: those of them that hold texts.
+        to_store: for each column that needs it, by its place, how a value becomes the driver's.
+        to_load: and back.
+        key_is_one_of: the condition that takes one parameter, a list of keys as `key_list` makes it.
+    """
+
+    table: str
+    columns: str
+    names: tuple[str, ...]
+    texts: tuple[str, ...]
+    to_store: tuple[tuple[int, _Convert], ...]
+    to_load: tuple[tuple[int, _Convert], ...]
+    key_is_one_of: str
+    key_list: Callable[[list[str]], Any]
+
+    def stored(self, rows: Iterable[Sequence[Any]]) -> Iterable[Sequence[Any]]:
+        return _converted(rows, self.to_store) if self.to_store else rows
+
+    def loaded(self, rows: Iterable[Sequence[Any]]) -> Iterable[Sequence[Any]]:
+        return _converted(rows, self.to_load) if self.to_load else rows
+
+
+def _converted(rows: Iterable[Sequence[Any]], converts: Sequence[tuple[int, _Convert]]) -> Iterator[Sequence[Any]]:
+    if len(converts) == 1:  # as in the long tables, which have one row a fact
+        ((place, convert),) = converts
+        for row in rows:
+            value = row[place]
+            yield row if value is None else (*row[:place], convert(value), *row[place + 1 :])
+        return
+    for row in rows:
+        converted = list(row)
+        for place, convert in converts:
+            if converted[place] is not None:
+                converted[place] = convert(converted[place])
+        yield tuple(converted)
+
+
+def _text_of_moment(moment: datetime) -> str:
+    # As SQLAlchemy writes it: UTC without a zone, always six digits after the seconds.
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(" ", "microseconds")[:26]
+
+
+def moment_of_text(text: str) -> datetime:
+    """Return the moment that SQLite keeps as text."""
+    return datetime.fromisoformat(text + "+00:00")
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+_TO_STORE: dict[str, dict[type, _Convert]] = {"sqlite": {UtcDateTime: _text_of_moment}, "postgresql": {}}
+_TO_LOAD: dict[str, dict[type, _Convert]] = {
+    "sqlite": {UtcDateTime: moment_of_text, Boolean: bool},
+    "postgresql": {UtcDateTime: _utc},
+}
+
+
+@lru_cache(maxsize=256)
+def _form(table: Table, dialect: str) -> _Form:
+    def converts(known: dict[type, _Convert]) -> tuple[tuple[int, _Convert], ...]:
+        return tuple(
+            (place, known[type(column.type)])
+            for place, column in enumerate(table.columns)
+            if type(column.type) in known
+        )
+
+    names = tuple(column.name for column in table.columns)
+    on_sqlite = dialect == "sqlite"
+    return _Form(
+        table=f'"{table.name}"',
+        columns=", ".join(f'"{name}"' for name in names),
+        names=names,
+        texts=tuple(column.name for column in table.columns if isinstance(column.type, Text)),
+        to_store=converts(_TO_STORE[dialect]),
+        to_load=converts(_TO_LOAD[dialect]),
+        key_is_one_of="key IN (SELECT value FROM json_each(?))" if on_sqlite else "key = ANY(%s)",
+        key_list=json.dumps if on_sqlite else list,
+    )

@@ -52,6 +52,7 @@ def _described(proposal: Proposal) -> dict[str, str]:
         "end": readable.moment(proposal.ends_at),
         "conditions": conditions_text(proposal.conditions, proposal.filters),
         "split": "equally" if proposal.split_equally else "by percents",
+        **({"split groups": "all drawn anew"} if proposal.reshuffle else {}),
         **{f"variant {variant.name}": _share(variant) for variant in proposal.variants},
     }
 

@@ -19,8 +19,8 @@ from events.facts import (
     SplitTestCreated,
 )
 from events.store import RecordedFact
+from projections.json_text import write_json
 from projections.projection import Projection, Tables
-from projections.proposals import write_json
 from projections.registry import live_tables
 from projections.rows import KeyedRows, StoredRow
 from projections.split_test_facts import STATUS_AFTER, Status, keys_of, of_split_tests

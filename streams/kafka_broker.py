@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from streams.kafka_errors import librdkafka_logger, logs_errors, time_cures, translated
+from streams.kafka_errors import librdkafka_logger, logs_errors, made, time_cures, translated
 from streams.kafka_log_reader import KafkaLogReader
 from streams.kafka_producer import KafkaProducer
 from streams.kafka_source import KafkaSource
@@ -55,7 +55,7 @@ class KafkaBroker:
         """See `Broker.ensure_topics`. Returns when every partition has a leader: the topics can be used at once."""
         deadline = monotonic() + timeout_seconds
         settings: dict[str, Any] = {**self._settings, "error_cb": logs_errors("topics")}
-        admin = AdminClient(settings)
+        admin = made(AdminClient, settings)
         while True:
             try:
                 if not self._embedded:

@@ -1,14 +1,17 @@
 """confluent_kafka's errors, sorted: those that time cures are logged, the others become `streams.ports` errors."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
+from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from streams.ports import BrokerAway, StreamError
 
 _log = logging.getLogger(__name__)
+
+_Client = TypeVar("_Client")
 
 # What a broker that is starting, stopping or electing a leader makes a client say. None of it is the end of anything.
 _TIME_CURES = frozenset(
@@ -21,6 +24,7 @@ _TIME_CURES = frozenset(
         KafkaError._WAIT_COORD,  # noqa: SLF001
         KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - the membership is lost and the next poll joins again
         KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - it may be created yet
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - as a broker that has just started says of those it will lead
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -56,6 +60,18 @@ def translated(error: KafkaError, doing: str) -> StreamError:
     """Return `error` as one of ours; `doing` says what was tried."""
     kind = BrokerAway if time_cures(error) else StreamError
     return kind(f"{doing}: {error.str()}")
+
+
+def made(client: Callable[[dict[str, Any]], _Client], settings: Mapping[str, Any]) -> _Client:
+    """Return a client of confluent_kafka.
+
+    Raises:
+        StreamError: librdkafka does not know one of the settings, or does not take its value.
+    """
+    try:
+        return client(dict(settings))
+    except KafkaException as error:
+        raise StreamError(f"Kafka's client refuses its settings: {error.args[0].str()}; correct them") from error
 
 
 class SeldomRefusals(logging.Filter):

@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from streams.kafka_errors import logs_errors, time_cures, translated
+from streams.kafka_errors import logs_errors, made, time_cures, translated
 from streams.kafka_source import failure_of, read_message
 from streams.messages import Message, TopicPartition
 from streams.ports import BrokerAway, StreamError, UnknownTopic
@@ -31,7 +31,7 @@ class KafkaLogReader:
 
     def __init__(self, settings: Mapping[str, Any], topic: str) -> None:
         self._topic = topic
-        self._consumer = Consumer({**_SETTINGS, "error_cb": logs_errors(f"reader of {topic}"), **settings})
+        self._consumer = made(Consumer, {**_SETTINGS, "error_cb": logs_errors(f"reader of {topic}"), **settings})
         self._positions: dict[TopicPartition, int] = {}
         self._failure: StreamError | None = None
         self._closed = False

@@ -1,5 +1,6 @@
 """What travels through Kafka, as bytes: messages, offsets, and the names of the topics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -18,6 +19,22 @@ class Message:
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
     timestamp_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRun:
+    """Messages that came one after the other from one partition, as columns of equal length, headers left out.
+
+    For readers of hundreds of thousands a second: there, making a `Message` of each costs more than all the rest.
+    `last_timestamp_ms` is the last one's, as `Message.timestamp_ms`.
+    """
+
+    topic: str
+    partition: int
+    offsets: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    last_timestamp_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
-from streams.messages import Message, OutgoingMessage, Topic, TopicPartition
+from streams.messages import Message, MessageRun, OutgoingMessage, Topic, TopicPartition
 
 AssignedListener: TypeAlias = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
 """Told which partitions were assigned; answers the offset to start each of them from.
@@ -22,6 +22,7 @@ class StreamError(Exception):
     ├── BrokerAway           nobody answered in time: try again later
     ├── UnknownTopic         the topic does not exist (yet)
     ├── DeliveryFailed       a message was not acknowledged
+    │   └── MessageTooLarge  and never will be: it exceeds what the topic, or the producer, takes
     └── OffsetOutOfRange     the offset to read from is not in the log
     """
 
@@ -40,6 +41,18 @@ class UnknownTopic(StreamError):
 
 class DeliveryFailed(StreamError):
     """At least one message of a `send` was not acknowledged. Some of them may have arrived all the same."""
+
+
+class MessageTooLarge(DeliveryFailed):
+    """A message exceeds what the topic, or the producer, takes: sending it again does not help, nor does waiting."""
+
+    def __init__(self, message: OutgoingMessage) -> None:
+        key = (message.key or b"").decode(errors="replace")
+        super().__init__(
+            f"the message for {message.topic} with the key {key} is too large: {len(message.value or b''):,} bytes; "
+            "raise max.message.bytes of the topic"
+        )
+        self.message = message
 
 
 class OffsetOutOfRange(StreamError):
@@ -68,6 +81,7 @@ class Producer(Protocol):
         Raises:
             DeliveryFailed: an acknowledgement said no, or `give_up` was set first. Make a new producer and start again
                 from the checkpoint.
+            MessageTooLarge: likewise, and that message must not be among those that are sent again.
         """
         ...
 
@@ -118,6 +132,15 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Call `revoked` for what is still assigned and leave the group. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class RunSource(Source, Protocol):
+    """A source that can give messages as runs. `streams.message_runs.in_runs` makes one of any source."""
+
+    def poll_runs(self, *, max_messages: int, timeout_seconds: float) -> list[MessageRun]:
+        """As `Source.poll`, in runs; perhaps fewer messages than there are, so that the caller's turn comes soon."""
         ...
 
 

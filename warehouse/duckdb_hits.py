@@ -18,7 +18,6 @@ from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 from duckdb import DuckDBPyConnection
 
 from warehouse.errors import (
@@ -29,9 +28,11 @@ from warehouse.errors import (
     WarehouseRefused,
     WarehouseTooNew,
 )
+from warehouse.hit_ids import may_repeat, uuid_array, uuid_bytes
 from warehouse.hits import COLUMNS, HITS_SCHEMA, SCHEMA_VERSION, HitsPerVariant, OffsetRange
 
 _Answer = TypeVar("_Answer")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _TABLES: Final = """
     CREATE TABLE IF NOT EXISTS hit_warehouse (version INTEGER NOT NULL);
@@ -48,12 +49,25 @@ _TABLES: Final = """
     );
 """
 
-_SELECTED: Final = ", ".join("hit_id::UUID AS hit_id" if name == "hit_id" else name for name in COLUMNS)
+# docs/bi.md has their meaning. The day is taken of microseconds: the zone of the reader's session must not move it.
+_VIEWS: Final = """
+    CREATE OR REPLACE VIEW exposures AS
+    SELECT test_key, settings_group, environment, unit_type, unit_id,
+           arg_min(variant, (occurred_at, hit_id)) AS variant, min(occurred_at) AS exposed_at,
+           count(*) AS hits, count(DISTINCT variant) AS variants
+    FROM hits WHERE NOT forced
+    GROUP BY test_key, settings_group, environment, unit_type, unit_id;
+
+    CREATE OR REPLACE VIEW hits_per_day AS
+    SELECT make_timestamp(epoch_us(occurred_at))::DATE AS day, test_key, settings_group, variant, environment,
+           count(*) AS hits, count(DISTINCT (unit_type, unit_id)) AS units
+    FROM hits WHERE NOT forced
+    GROUP BY ALL;
+"""
 
 # {distinct} is filled only for a batch that holds an id twice: it costs an eighth of the insert.
 _INSERT: Final = """
-    INSERT INTO hits
-    SELECT {distinct} * FROM (SELECT {selected} FROM new_hits) AS new
+    INSERT INTO hits SELECT {distinct} * FROM new_hits AS new
     WHERE NOT EXISTS (SELECT 1 FROM hits AS old WHERE old.hit_id = new.hit_id)
 """
 
@@ -91,13 +105,16 @@ class DuckDbHits:
 
     def prepare(self) -> None:
         """See `HitWarehouse.prepare`."""
-        with self._storing, self._transaction() as cursor:
+        with self._storing, self.transaction() as cursor:
             cursor.execute(_TABLES)
             versions = cursor.execute("SELECT version FROM hit_warehouse").fetchall()
             if not versions:
                 cursor.execute("INSERT INTO hit_warehouse VALUES (?)", [SCHEMA_VERSION])
             elif versions[0][0] > SCHEMA_VERSION:
                 raise WarehouseTooNew(versions[0][0], SCHEMA_VERSION)
+            elif versions[0][0] < SCHEMA_VERSION:
+                cursor.execute("UPDATE hit_warehouse SET version = ?", [SCHEMA_VERSION])
+            cursor.execute(_VIEWS)
 
     def ping(self) -> None:
         """See `HitWarehouse.ping`."""
@@ -110,14 +127,14 @@ class DuckDbHits:
 
     def forget_offsets(self, topic: str) -> None:
         """See `HitWarehouse.forget_offsets`."""
-        with self._storing, self._transaction() as cursor:
+        with self._storing, self.transaction() as cursor:
             cursor.execute("DELETE FROM hit_offsets WHERE topic = ?", [topic])
 
     def store(self, hits: pa.Table, ranges: Sequence[OffsetRange]) -> int:
         """See `HitWarehouse.store`."""
-        with self._storing, self._transaction() as cursor:
+        with self._storing, self.transaction() as cursor:
             for part in ranges:
-                _move(cursor, part)
+                move_offset(cursor, part)
             return _insert(cursor, hits.select(COLUMNS).cast(HITS_SCHEMA)) if hits.num_rows else 0
 
     def hits_per_variant(self, key: str | None = None) -> list[HitsPerVariant]:
@@ -136,6 +153,14 @@ class DuckDbHits:
             )
             for row in rows
         ]
+
+    def forget_hits(self, before: datetime) -> int:
+        """See `HitRetention.forget_hits`."""
+        microseconds = (before - _EPOCH) // timedelta(microseconds=1)
+        with self._storing, self.transaction() as cursor:
+            deleted = cursor.execute("DELETE FROM hits WHERE occurred_at < make_timestamptz(?)", [microseconds])
+            counted = deleted.fetchone()
+            return int(counted[0]) if counted else 0
 
     def close(self) -> None:
         """See `HitWarehouse.close`. A connection that was handed in stays open."""
@@ -156,9 +181,10 @@ class DuckDbHits:
             return self._connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[DuckDBPyConnection]:
+    def transaction(self) -> Iterator[DuckDBPyConnection]:
+        """Run the block in a transaction on this thread's cursor; DuckDB's errors become this room's."""
         cursor = self.cursor()
-        with _translated():
+        with self._translated():
             cursor.begin()
             try:
                 yield cursor
@@ -169,11 +195,31 @@ class DuckDbHits:
 
     def _ask(self, question: Callable[[DuckDBPyConnection], _Answer]) -> _Answer:
         cursor = self.cursor()
-        with _translated():
+        with self._translated():
             return question(cursor)
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except WarehouseError:
+            raise
+        except duckdb.FatalException as error:
+            # A write failed halfway (a full disk): DuckDB closes its mind until the file is opened anew.
+            self._reopen()
+            raise WarehouseDown(f"DuckDB gave up its file, it is opened anew at the next try: {error}") from error
+        except duckdb.OperationalError as error:
+            raise WarehouseDown(f"DuckDB cannot store or answer now: {error}") from error
+        except duckdb.Error as error:
+            raise WarehouseRefused(f"DuckDB refused: {error}") from error
 
-def _move(cursor: DuckDBPyConnection, part: OffsetRange) -> None:
+    def _reopen(self) -> None:
+        if self._path is not None:
+            self.close()
+
+
+def move_offset(cursor: DuckDBPyConnection, part: OffsetRange) -> None:
+    """Move the offset within the cursor's transaction, or raise `Fenced`."""
     where = 'WHERE topic = ? AND "partition" = ?'
     row = cursor.execute(f"SELECT next_offset FROM hit_offsets {where}", [part.topic, part.partition]).fetchone()  # noqa: S608 - a constant
     if row is None:
@@ -185,11 +231,10 @@ def _move(cursor: DuckDBPyConnection, part: OffsetRange) -> None:
 
 
 def _insert(cursor: DuckDBPyConnection, hits: pa.Table) -> int:
-    twice = pc.count_distinct(hits["hit_id"]).as_py() < hits.num_rows
-    cursor.register("new_hits", hits)
+    ids = uuid_bytes(hits["hit_id"])
+    cursor.register("new_hits", hits.set_column(0, "hit_id", uuid_array(ids)))
     try:
-        statement = _INSERT.format(distinct="DISTINCT ON (hit_id)" if twice else "", selected=_SELECTED)
-        counted = cursor.execute(statement).fetchone()
+        counted = cursor.execute(_INSERT.format(distinct="DISTINCT ON (hit_id)" if may_repeat(ids) else "")).fetchone()
     finally:
         cursor.unregister("new_hits")
     return int(counted[0]) if counted else 0
@@ -203,17 +248,5 @@ def _roll_back(cursor: DuckDBPyConnection) -> None:
         return
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except WarehouseError:
-        raise
-    except duckdb.OperationalError as error:
-        raise WarehouseDown(f"DuckDB cannot store or answer now: {error}") from error
-    except duckdb.Error as error:
-        raise WarehouseRefused(f"DuckDB refused: {error}") from error
-
-
 def _moment(microseconds: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    return _EPOCH + timedelta(microseconds=microseconds)

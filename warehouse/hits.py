@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """The version of the tables. A warehouse with a higher one is refused, one with a lower one is brought up."""
 
 _TEXT: Final = pa.large_string()
@@ -126,4 +126,19 @@ class HitWarehouse(Protocol):
 
     def close(self) -> None:
         """Let go of the database. Idempotent."""
+        ...
+
+
+class HitRetention(Protocol):
+    """What ends the life of hits. Every warehouse of this package has it."""
+
+    def forget_hits(self, before: datetime) -> int:
+        """Delete the hits that occurred before `before` (aware) and return how many they were.
+
+        Their ids are forgotten with them: a hit that comes again after that is stored again. So keep hits for longer
+        than the topic does (seven days), and than dead letters wait to be replayed (ninety).
+
+        Raises:
+            WarehouseDown: it does not answer now; nothing was deleted.
+        """
         ...

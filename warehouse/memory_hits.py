@@ -75,6 +75,15 @@ class MemoryHits:
                 groups[row["test_key"], row["settings_group"], row["variant"], row["environment"]].append(row)
         return [_counted(group, rows) for group, rows in sorted(groups.items())]
 
+    def forget_hits(self, before: datetime) -> int:
+        """See `HitRetention.forget_hits`."""
+        self.ping()
+        with self._lock:
+            kept = {hit_id: row for hit_id, row in self._rows.items() if row["occurred_at"] >= before}
+            forgotten = len(self._rows) - len(kept)
+            self._rows = kept
+            return forgotten
+
     def close(self) -> None:
         """See `HitWarehouse.close`."""
 

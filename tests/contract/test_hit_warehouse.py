@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from warehouse.duckdb_hits import DuckDbHits
-from warehouse.errors import Fenced
-from warehouse.hits import HITS_SCHEMA, HitWarehouse, OffsetRange
+from warehouse.errors import Fenced, WarehouseRefused
+from warehouse.hits import HITS_SCHEMA, HitRetention, HitWarehouse, OffsetRange
 from warehouse.memory_hits import MemoryHits
 from warehouse.postgres_hits import PostgresHits
 
@@ -150,3 +150,65 @@ def test_texts_that_look_like_syntax_are_kept_as_they_are(warehouse: HitWarehous
     odd = ['a,"b"\n', "\\N", "", "NULL", "ünï 🥥", "'; DROP TABLE hits; --", "\\.", " x\t"]
     warehouse.store(table(*[row(number, variant=text) for number, text in enumerate(odd)]), [part(0, len(odd))])
     assert sorted(line.variant for line in warehouse.hits_per_variant()) == sorted(odd)
+
+
+def test_hits_before_a_moment_are_forgotten_and_the_offsets_stay(warehouse: HitWarehouse) -> None:
+    retention: Any = warehouse
+    forget: HitRetention = retention
+    warehouse.store(table(row(1), row(2), row(3)), [part(0, 3)])
+    assert forget.forget_hits(MOMENT + timedelta(seconds=2)) == 1
+    assert forget.forget_hits(MOMENT + timedelta(seconds=2)) == 0
+    assert [line.hits for line in warehouse.hits_per_variant()] == [2]
+    assert dict(warehouse.offsets(TOPIC)) == {0: 3}
+    # A forgotten id is new again: what docs/bi.md warns of.
+    assert warehouse.store(table(row(1), row(2)), [part(3, 5)]) == 1
+
+
+def test_an_id_that_is_no_uuid_is_refused_and_nothing_is_stored(
+    warehouse: HitWarehouse,
+) -> None:
+    if isinstance(warehouse, MemoryHits):
+        pytest.skip("memory keeps ids as they are")
+    for wrong in ("", "x" * 36, hit_id(1).upper().replace("7", "G"), hit_id(1) + "0"):
+        with pytest.raises(WarehouseRefused):
+            warehouse.store(table(row(1), row(2, hit_id=wrong)), [part(0, 2)])
+    assert dict(warehouse.offsets(TOPIC)) == {}
+    assert warehouse.hits_per_variant() == []
+
+
+def test_exposures_are_the_first_hits_of_units_and_days_are_those_of_utc(warehouse: HitWarehouse) -> None:
+    night = datetime(2026, 5, 3, 23, 30, tzinfo=UTC)
+    stored = table(
+        row(1, occurred_at=night + timedelta(minutes=10), unit_id="u", variant="control"),
+        row(2, occurred_at=night, unit_id="u", variant="red"),
+        row(3, occurred_at=night + timedelta(hours=1), unit_id="u", variant="red"),
+        row(4, occurred_at=night, unit_id="u", variant="blue", forced=True),
+        row(5, occurred_at=night, unit_id="u", unit_type="guest", variant="blue"),
+        row(6, occurred_at=night, unit_id="u", variant="blue", settings_group=4),
+    )
+    warehouse.store(stored, [part(0, 6)])
+    assert sorted(asked(warehouse, EXPOSURES)) == [
+        (3, "guest", "blue", 1, 1),
+        (3, "user", "red", 3, 2),
+        (4, "user", "blue", 1, 1),
+    ]
+    assert sorted(asked(warehouse, PER_DAY)) == [
+        ("2026-05-03", 3, "blue", 1, 1),
+        ("2026-05-03", 3, "control", 1, 1),
+        ("2026-05-03", 3, "red", 1, 1),
+        ("2026-05-03", 4, "blue", 1, 1),
+        ("2026-05-04", 3, "red", 1, 1),
+    ]
+
+
+EXPOSURES = "SELECT settings_group, unit_type, variant, hits, variants FROM exposures"
+PER_DAY = "SELECT CAST(day AS VARCHAR), settings_group, variant, hits, units FROM hits_per_day"
+
+
+def asked(warehouse: HitWarehouse, query: str) -> list[tuple[Any, ...]]:
+    """Ask in SQL, as BI does; there is none of it in memory."""
+    if isinstance(warehouse, DuckDbHits):
+        return warehouse.cursor().execute(query).fetchall()
+    if isinstance(warehouse, PostgresHits):
+        return warehouse._ask(query, [])
+    pytest.skip("memory has no views")

@@ -1,8 +1,10 @@
 """What only DuckDB does: one process at a time, threads through a cursor each."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -53,3 +55,66 @@ def test_threads_ask_while_the_owner_of_a_shared_connection_goes_on() -> None:
             assert list(threads.map(lambda _: warehouse.hits_per_variant(), range(16))) == [[]] * 16
         warehouse.close()
         assert connection.execute("SELECT count(*) FROM hits").fetchone() == (0,)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import pyarrow as pa
+from warehouse.duckdb_hits import DuckDbHits
+from warehouse.errors import WarehouseDown
+from warehouse.hits import HITS_SCHEMA, OffsetRange
+
+def batch(number):
+    rows = [
+        {name: "x" * 40 for name in HITS_SCHEMA.names}
+        | {"hit_id": f"{number:08x}-0000-7000-8000-{row:012x}", "occurred_at": row, "settings_group": 1,
+           "split_group": row % 2400, "forced": False, "attributes": f"{row * 7919 % 104729:0400d}"}
+        for row in range(20_000)
+    ]
+    return pa.Table.from_pylist(rows, schema=HITS_SCHEMA)
+
+warehouse = DuckDbHits(Path(sys.argv[1]))
+warehouse.prepare()
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+stored, failed = 0, 0
+while stored < 12:
+    part = OffsetRange(topic="hits", partition=0, first=stored, next=stored + 1)
+    try:
+        warehouse.store(batch(stored), [part])
+        stored += 1
+    except WarehouseDown as error:
+        failed += 1
+        if failed == 3:  # somebody made room
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        assert failed < 10, error
+(line,) = warehouse.hits_per_variant()
+print(stored, failed, line.hits, dict(warehouse.offsets("hits")))
+warehouse.close()
+"""
+
+
+def test_a_full_disk_is_a_warehouse_that_is_down_until_there_is_room(tmp_path: Path) -> None:
+    # A limit on the size of files is the full disk that needs no mount: writes beyond it fail the same way.
+    finished = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "bi.duckdb")],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(["sdk", "."])},
+        cwd=Path(__file__).parents[2],
+        text=True,
+        timeout=120,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.split()[:3] == ["12", "3", str(12 * 20_000)]
+    assert "{0: 12}" in finished.stdout
+
+
+def test_the_tables_of_the_release_before_are_brought_up(tmp_path: Path) -> None:
+    with closing(DuckDbHits(tmp_path / "bi.duckdb")) as warehouse:
+        warehouse.prepare()
+        warehouse.cursor().execute("UPDATE hit_warehouse SET version = 1; DROP VIEW exposures")
+        warehouse.prepare()
+        answer = warehouse.cursor().execute("SELECT (SELECT version FROM hit_warehouse), count(*) FROM exposures")
+        assert answer.fetchone() == (2, 0)

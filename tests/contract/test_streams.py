@@ -11,7 +11,8 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from streams.kafka_broker import KafkaBroker
 from streams.memory import MemoryBroker
-from streams.messages import Message, OutgoingMessage, Topic, TopicPartition
+from streams.message_runs import in_runs
+from streams.messages import Message, MessageRun, OutgoingMessage, Topic, TopicPartition
 from streams.ports import Broker, LogReader, OffsetOutOfRange, Source, StreamError, UnknownTopic
 
 PARTITIONS = 4
@@ -416,3 +417,63 @@ def test_a_log_reader_waits_for_a_topic_that_is_not_there_yet(world: World) -> N
     send(world.broker, numbered(name, 3))
     assert len(read(reader, 3)) == 3
     reader.close()
+
+
+def test_runs_hold_what_messages_hold_in_order_within_a_partition(world: World) -> None:
+    sent = [*numbered(world.topic, 300, keys=40), OutgoingMessage(topic=world.topic, key=b"a", value=None)]
+    send(world.broker, sent)
+    reader = world.broker.log_reader(world.topic)
+    expected = read_to_end(reader)
+    reader.close()
+    source = in_runs(join(world, f"group-{uuid4().hex}", Listener()))
+    runs: list[MessageRun] = []
+    deadline = time.monotonic() + 20
+    while sum(len(run.values) for run in runs) < 301 and time.monotonic() < deadline:
+        found = source.poll_runs(max_messages=70, timeout_seconds=0.5)
+        assert sum(len(run.values) for run in found) <= 70
+        runs.extend(found)
+    source.close()
+    for run in runs:
+        assert len(run.offsets) == len(run.keys) == len(run.values) > 0
+    for number in range(PARTITIONS):
+        read_in_runs = [
+            (offset, key, value)
+            for run in runs
+            if (run.topic, run.partition) == (world.topic, number)
+            for offset, key, value in zip(run.offsets, run.keys, run.values, strict=True)
+        ]
+        assert read_in_runs == [(m.offset, m.key, m.value) for m in expected if m.partition == number]
+
+
+def test_runs_of_two_topics_are_kept_apart(world: World) -> None:
+    other = f"{world.topic}.other"
+    world.broker.ensure_topics([Topic(name=other, partitions=PARTITIONS)])
+    for topic in (world.topic, other, world.topic, other):
+        send(world.broker, [OutgoingMessage(topic=topic, key=b"same", value=topic.encode())] * 50)
+    listener = Listener()
+    plain = world.broker.source(f"group-{uuid4().hex}")
+    plain.subscribe([world.topic, other], assigned=listener.assigned, revoked=listener.revoked, lost=listener.lost)
+    source = in_runs(plain)
+    found: dict[str, int] = {world.topic: 0, other: 0}
+    deadline = time.monotonic() + 20
+    while sum(found.values()) < 200 and time.monotonic() < deadline:
+        for run in source.poll_runs(max_messages=500, timeout_seconds=0.5):
+            assert set(run.values) == {run.topic.encode()}
+            found[run.topic] += len(run.values)
+    assert found == {world.topic: 100, other: 100}
+    source.close()
+
+
+def test_a_source_of_runs_raises_as_any_other(world: World) -> None:
+    send(world.broker, numbered(world.topic, 3))
+    source = in_runs(join(world, f"group-{uuid4().hex}", Listener(starts={(world.topic, 0): 1000})))
+
+    def read_on() -> None:
+        for _ in range(40):
+            source.poll_runs(max_messages=1000, timeout_seconds=0.5)
+
+    with pytest.raises(OffsetOutOfRange):
+        read_on()
+    source.close()
+    with pytest.raises(StreamError, match="closed"):
+        source.poll_runs(max_messages=1, timeout_seconds=0)

@@ -11,7 +11,8 @@ from confluent_kafka.admin import AdminClient
 
 from streams.kafka_broker import KafkaBroker
 from streams.messages import Message, OutgoingMessage, Topic, TopicPartition
-from streams.ports import BrokerAway, DeliveryFailed, OffsetOutOfRange, Source
+from streams.ports import BrokerAway, DeliveryFailed, MessageTooLarge, OffsetOutOfRange, Source
+from streams.topics import LARGEST_MESSAGE_BYTES
 from tests.support.kafka import RealKafka
 
 pytestmark = pytest.mark.real_kafka
@@ -143,5 +144,5 @@ def test_a_message_for_a_topic_that_nobody_created_is_not_delivered(kafka: RealK
 
 def test_a_message_that_is_too_large_is_refused_at_once(broker: KafkaBroker, topic: str) -> None:
     producer = broker.producer()
-    with pytest.raises(DeliveryFailed, match="refused"):
-        producer.send([OutgoingMessage(topic=topic, key=None, value=bytes(2_000_000))])
+    with pytest.raises(MessageTooLarge, match="is too large: 8,388,609 bytes"):
+        producer.send([OutgoingMessage(topic=topic, key=None, value=bytes(LARGEST_MESSAGE_BYTES + 1))])

@@ -13,7 +13,7 @@ def test_the_demo_runs_through_and_its_numbers_agree(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=120,
         check=False,
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr

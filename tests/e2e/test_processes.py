@@ -14,7 +14,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.terminal import Terminal, wait_until
 from warehouse.postgres_hits import PostgresHits
 
-PROCESSES = ("projector", "preparer", "relay", "agent", "bi-sink", "code-deployed", "notifier")
+PROCESSES = ("projector", "preparer", "relay", "agent", "laid-out", "bi-sink", "code-deployed", "notifier")
 KEY = "green_button"
 
 
@@ -31,6 +31,9 @@ def terminal(
                 "USERSPLIT_WAREHOUSE_URL": warehouse_url.replace("postgresql+psycopg", "postgresql"),
                 "USERSPLIT_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
                 "USERSPLIT_CONFIG_DIRECTORY": str(tmp_path / "configs"),
+                "USERSPLIT_ENVIRONMENT_NAME": "production",
+                "USERSPLIT_HOST": "web-1",
+                "USERSPLIT_METRICS_PORT": "0",
             },
         )
         terminal.done("migrate")
@@ -40,6 +43,11 @@ def terminal(
 def status_on_the_server(directory: Path) -> str:
     path = directory / f"{KEY}.json"
     return str(json.loads(path.read_text())["status"]) if path.exists() else ""
+
+
+def told_of_servers(terminal: Terminal) -> tuple[list[str], int]:
+    [row] = terminal.run("list", "--json").json()
+    return row["not_laid_out_on"], row["live_servers"]
 
 
 def listed(terminal: Terminal) -> str:
@@ -105,6 +113,7 @@ def test_from_a_managers_command_to_a_row_in_bi(terminal: Terminal, tmp_path: Pa
             return Counter({row.variant: row.hits for row in warehouse.hits_per_variant(KEY)})
 
         wait_until("every hit is in BI", lambda: in_bi() == shown)
+        wait_until("the agent's report arrives", lambda: told_of_servers(terminal) == ([], 1))
         changes = terminal.run("changelog", KEY, "--json").json()
     assert [entry["actor"] for entry in changes].count("code-deployed") == 1
     assert service.stats().accepted == shown.total()

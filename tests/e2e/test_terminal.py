@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from events.database import open_database, write_transaction
 from tests.support.terminal import Terminal
 
 SETTINGS: dict[str, Any] = {
@@ -204,6 +206,14 @@ def test_a_database_without_a_schema_says_what_to_run(capsys: pytest.CaptureFixt
     assert "python -m entrypoints migrate" in terminal.refused("list")
 
 
+def test_a_database_of_another_release_says_what_to_run(terminal: Terminal) -> None:
+    engine = open_database(terminal.environment["USERSPLIT_DATABASE_URL"])
+    with write_transaction(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    engine.dispose()
+    assert "is at revision 0001" in terminal.refused("list")
+
+
 def test_settings_that_are_missing_or_misspelt_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "USERSPLIT_DATABASE_URL is not set" in Terminal(capsys, {}).refused("list")
     misspelt = Terminal(capsys, {"USERSPLIT_DATABASE_ULR": "sqlite:///x"}).refused("list")
@@ -211,3 +221,90 @@ def test_settings_that_are_missing_or_misspelt_are_named(capsys: pytest.CaptureF
     wrong = Terminal(capsys, {"USERSPLIT_DATABASE_URL": "mysql://root:hunter2@host/x"}).refused("list")
     assert "mysql" in wrong
     assert "hunter2" not in wrong
+
+
+def test_what_people_typed_is_printed_as_they_typed_it(terminal: Terminal, settings_file: Callable[..., str]) -> None:
+    terminal.environment["USERSPLIT_SUPERUSERS"] = "root"
+    name, manager = "a [/oops] b :smile: [red]c", "eve [bold]"
+    terminal.done("create", "m1", "--name", name, "--manager", manager, "--chat-room", "[link]", "--description", "[/]")
+    terminal.done("propose", "m1", settings_file())
+    assert name in terminal.done("list")
+    shown = terminal.done("show", "m1")
+    assert all(text in shown for text in (name, manager, "[link]", "[/]"))
+    terminal.done("edit", "m1", "--name", "d [/oops] e")
+    told = terminal.done("changelog", "m1")
+    assert "d [/oops] e" in told
+    assert "[/oops] e" in terminal.done("as-of", "m1", "--position", "4")
+    assert "[/nobody]" in terminal.refused("show", "[/nobody]")
+
+
+def test_an_unknown_status_is_refused_with_those_there_are(terminal: Terminal) -> None:
+    outcome = terminal.run("list", "--status", "bogus")
+    assert outcome.exit_code == 2
+    assert all(status in outcome.err for status in ("draft", "in_dev", "running", "paused", "finished", "rejected"))
+
+
+NOT_SETTINGS = {
+    "deep": (b"[" * 100_000, "nested deeper than settings can be"),
+    "not UTF-8": ('{"starts_at": "\xfc"}'.encode("latin-1"), "byte 15 is not UTF-8"),
+    "deep conditions": (b'{"conditions": ' + b"[" * 900 + b"]" * 900 + b"}", "starts_at"),
+}
+
+
+@pytest.mark.parametrize("mistake", NOT_SETTINGS)
+def test_a_file_that_could_not_be_settings_is_refused(mistake: str, terminal: Terminal, tmp_path: Path) -> None:
+    content, said = NOT_SETTINGS[mistake]
+    file = tmp_path / "settings.json"
+    file.write_bytes(content)
+    terminal.done("create", "green_button", "--name", "Green button")
+    assert said in terminal.refused("propose", "green_button", str(file))
+    assert facts(terminal) == 1
+
+
+def test_a_settings_file_of_variables_that_is_not_text_is_refused(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "settings.env"
+    file.write_bytes(b"USERSPLIT_ACTOR=\xfc\n")
+    assert "settings.env is not UTF-8" in terminal.refused("--settings", str(file), "list")
+
+
+@pytest.mark.parametrize("command", ["list", "migrate"])
+def test_a_database_that_is_none_is_told_in_a_sentence(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text_file = tmp_path / "thesis.txt"
+    text_file.write_text("years of work " * 100)
+    wrong = {
+        f"sqlite:///{tmp_path}": "DatabaseUnavailable",
+        f"sqlite:///{text_file}": "NotADatabase: The database cannot be read: file is not a database",
+        "postgresql+psycopg://nobody@127.0.0.1:9/none": "DatabaseUnavailable",
+        "sqlite://": "USERSPLIT_DATABASE_URL names no file",
+        "sqlite:///": "USERSPLIT_DATABASE_URL names no file",
+        "sqlite:///:memory:": "USERSPLIT_DATABASE_URL names no file",
+    }
+    for url, said in wrong.items():
+        assert said in Terminal(capsys, {"USERSPLIT_DATABASE_URL": url}).refused(command)
+    assert text_file.read_text() == "years of work " * 100
+
+
+def test_a_database_below_a_file_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    terminal = Terminal(capsys, {"USERSPLIT_DATABASE_URL": f"sqlite:///{tmp_path / 'file' / 'usersplit.db'}"})
+    assert "NoPlaceForDatabase" in terminal.refused("migrate")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("{bad", "USERSPLIT_KAFKA_OPTIONS is not JSON"),
+        ("[]", "USERSPLIT_KAFKA_OPTIONS"),
+        ('{"no.such.option": "1"}', 'No such configuration property: "no.such.option"'),
+        ('{"session.timeout.ms": "soon"}', "session.timeout.ms"),
+    ],
+)
+def test_kafka_options_that_nobody_knows_are_told_in_a_sentence(options: str, said: str, terminal: Terminal) -> None:
+    terminal.environment |= {
+        "USERSPLIT_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        "USERSPLIT_KAFKA_OPTIONS": options,
+    }
+    for command in (("migrate",), ("dead-letters", "list")):
+        assert said in terminal.refused(*command), command

@@ -4,25 +4,27 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import Connection, Engine, delete, update
 
 from consumers.projector import follow
-from events.database import write_transaction
-from events.errors import CorruptPayload
+from events.database import open_database, write_transaction
+from events.errors import CorruptPayload, DatabaseUnavailable
 from events.facts import REGISTRY, split_test_stream
 from events.registry import EncodedFact
 from events.sql_store import SqlEventStore, events_table
-from events.store import Provenance, RecordedFact, StoredEvent
+from events.store import EventStore, Provenance, RecordedFact, StoredEvent
 from projections import changelog, current_settings, registry
 from projections import test_list as listing
-from projections.errors import ProjectionOutdated
+from projections.errors import OUTAGES, ProjectionOutdated
 from projections.models import ALL
 from projections.projection import Projection, Tables
 from projections.projector import Projector
 from projections.registry import Generation
+from projections.rows import insert_rows
 from tests.support.histories import KEY, created, whole_life
 from tests.support.read_models import ReadModels
 
@@ -116,8 +118,7 @@ def test_a_paused_projection_goes_on_once_its_defect_is_mended_and_it_is_resumed
     mended = models.new_projector()
     assert mended.catch_up() == 0, "it waits for an operator"
     with write_transaction(models.engine) as connection:
-        assert registry.resume(connection, changelog.PROJECTION.name)
-        assert not registry.resume(connection, changelog.PROJECTION.name)
+        registry.resume(connection, changelog.PROJECTION.name)
     assert mended.catch_up() == models.store.head()
     assert len(models.stored()["changelog"]) == models.store.head()
 
@@ -265,3 +266,80 @@ def test_the_process_outlives_a_database_that_does_not_answer(
         stop.wait(0.01)
     stop.set()
     process.join(timeout=20)
+
+
+class LogThatIsAwayAtFirst:
+    """A log whose database does not answer the first few times."""
+
+    def __init__(self, log: EventStore, *, times: int) -> None:
+        self._log = log
+        self._times = times
+
+    def read(self, *, after: int, limit: int) -> Sequence[StoredEvent]:
+        if self._times > 0:
+            self._times -= 1
+            raise DatabaseUnavailable("connection refused")
+        return self._log.read(after=after, limit=limit)
+
+    def head(self) -> int:
+        return self._log.head()
+
+
+def test_the_process_outlives_a_log_that_does_not_answer(
+    sqlite_database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = ReadModels(sqlite_database, projections=[listing.PROJECTION])
+    models.append([created()])
+    stop = threading.Event()
+    projector = Projector(
+        engine=sqlite_database,
+        store=LogThatIsAwayAtFirst(models.store, times=2),  # type: ignore[arg-type]  # a projector only reads
+        registry=REGISTRY,
+        projections=[listing.PROJECTION],
+    )
+    follow(projector, stop, poll_interval_seconds=0.01, progress=lambda _: stop.set())
+    assert caplog.text.count("asking again") == 2
+    assert serving(sqlite_database, listing.PROJECTION).position == 1
+
+
+def test_a_database_that_goes_away_while_rows_are_written_pauses_nothing(models: ReadModels) -> None:
+    away = True
+
+    def apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]) -> None:
+        if away:
+            raise DatabaseUnavailable("the server closed the connection")
+        changelog.PROJECTION.apply(connection, tables, facts)
+
+    models.projections = [replace(changelog.PROJECTION, apply=apply)]
+    models.append([created()])
+    projector = models.new_projector()
+    with pytest.raises(DatabaseUnavailable):
+        projector.catch_up()
+    assert serving(models.engine, changelog.PROJECTION).state == "live"
+    away = False
+    assert projector.catch_up() == 1
+
+
+@pytest.mark.real_postgres
+def test_a_connection_that_dies_under_a_copy_is_a_database_that_does_not_answer(migrated_postgres_url: str) -> None:
+    engine = open_database(migrated_postgres_url)
+    models = ReadModels(engine, projections=[changelog.PROJECTION])
+    models.given(created("first"))
+    models.append([created("second")])
+
+    def apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]) -> None:
+        del facts
+        own = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        with engine.connect() as other:
+            other.exec_driver_sql(f"SELECT pg_terminate_backend({own})")
+        table = tables[changelog.PROJECTION.name]
+        insert_rows(connection, table, [(9, KEY, datetime(2026, 5, 1, tzinfo=UTC), "anna", "", "")])
+        pytest.fail("the connection is gone")
+
+    models.projections = [replace(changelog.PROJECTION, apply=apply)]
+    with pytest.raises(OUTAGES):
+        models.new_projector().catch_up()
+    assert serving(engine, changelog.PROJECTION).state == "live"
+    models.projector.catch_up()
+    assert len(models.stored()["changelog"]) == 2
+    engine.dispose()

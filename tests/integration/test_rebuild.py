@@ -1,6 +1,7 @@
 """A rebuild beside the rows that serve: what readers see, what is switched, what a failure leaves."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from sqlalchemy import (
@@ -21,15 +22,16 @@ from sqlalchemy import (
 
 from events import facts
 from events.database import write_transaction
-from events.errors import CorruptPayload, PositionGap, UnknownFact
+from events.errors import CorruptPayload, DatabaseUnavailable, PositionGap, UnknownFact
 from events.facts import REGISTRY
 from events.sql_store import SqlEventStore, events_table
 from events.store import RecordedFact
-from projections import changelog, registry
+from projections import changelog, current_settings, registry
 from projections.errors import RebuildFailed, RebuildSuperseded
+from projections.models import ALL
 from projections.progress import Progress, Stage, report_nothing
 from projections.projection import Projection, Tables
-from projections.rebuild import rebuild
+from projections.rebuild import rebuild, rebuild_many
 from projections.registry import Generation
 from tests.support.histories import KEY, created, whole_life
 from tests.support.read_models import ReadModels
@@ -71,7 +73,7 @@ def test_a_rebuild_serves_the_same_rows_from_new_tables_and_drops_the_old_ones(m
     generation = rebuilt(models)
     assert (generation.generation, generation.state, generation.position) == (2, "live", models.store.head())
     assert known(models) == [(2, "live")]
-    assert tables_of(models) == {"changelog_g2", "changelog__tests_g2"}
+    assert tables_of(models) == {"changelog_g2"}
     assert models.stored() == before
 
 
@@ -192,7 +194,7 @@ def check_failed_rebuild(models: ReadModels, projection: Projection = MODEL) -> 
         rebuilt(models, projection)
     assert models.stored() == before
     assert known(models) == [(1, "live")]
-    assert tables_of(models) == {"changelog_g1", "changelog__tests_g1"}
+    assert tables_of(models) == {"changelog_g1"}
     return caught.value
 
 
@@ -231,7 +233,7 @@ def test_the_rebuild_started_last_goes_on_and_the_other_one_stops(models: ReadMo
     with pytest.raises(RebuildSuperseded, match="start one at a time"):
         rebuilt(models, progress=start_another)
     assert known(models) == [(3, "live")]
-    assert tables_of(models) == {"changelog_g3", "changelog__tests_g3"}
+    assert tables_of(models) == {"changelog_g3"}
     assert inner[0].generation == 3
 
 
@@ -251,3 +253,92 @@ def test_a_log_that_was_restored_from_an_older_dump_is_what_counts(models: ReadM
     older.append([created(), facts.SplitTestPublished(key=KEY)])
     assert rebuilt(older).position == 2
     assert len(older.stored()["changelog"]) == 2
+
+
+def rebuilt_together(models: ReadModels, *projections: Projection, **options: Any) -> list[Generation]:
+    return rebuild_many(
+        engine=models.engine,
+        store=models.store,
+        registry=REGISTRY,
+        projections=projections,
+        batch_size=5,
+        **options,
+    )
+
+
+@pytest.fixture
+def all_models(database: Engine) -> ReadModels:
+    models = ReadModels(database, store=SqlEventStore(database, REGISTRY))
+    models.given(*whole_life())
+    return models
+
+
+def states(models: ReadModels) -> dict[str, list[tuple[int, str]]]:
+    with models.engine.connect() as connection:
+        return {
+            projection.name: [
+                (each.generation, each.state) for each in registry.generations(connection, projection.name)
+            ]
+            for projection in models.projections
+        }
+
+
+def test_several_projections_are_rebuilt_in_one_reading_of_the_log_and_switch_together(all_models: ReadModels) -> None:
+    before = all_models.stored()
+    reports: list[Progress] = []
+    built = rebuilt_together(all_models, *ALL, progress=reports.append)
+    assert [(each.name, each.generation, each.position) for each in built] == [
+        (projection.name, 2, all_models.store.head()) for projection in ALL
+    ]
+    assert states(all_models) == {projection.name: [(2, "live")] for projection in ALL}
+    assert all_models.stored() == before
+    assert [report.done for report in reports if report.stage == "building"] == [5, 10, 15, all_models.store.head()]
+
+
+def test_projections_that_stand_at_different_positions_are_all_brought_to_the_foremost(all_models: ReadModels) -> None:
+    with write_transaction(all_models.engine) as connection:
+        registry.pause(connection, MODEL.name, reason="a look at it")
+
+    def overtake(progress: Progress) -> None:
+        if progress.stage == "switching":
+            all_models.given(*(created(f"late-{number}") for number in range(7)))
+
+    built = rebuilt_together(all_models, *ALL, progress=overtake)
+    assert {each.position for each in built} == {all_models.store.head()}
+    assert len(all_models.stored()["changelog"]) == all_models.store.head()
+
+
+def test_a_defect_in_one_of_them_changes_nothing_for_the_readers_of_any(all_models: ReadModels) -> None:
+    before = all_models.stored()
+    defective = Projection(name=MODEL.name, version=MODEL.version, templates=MODEL.templates, apply=raising)
+    with pytest.raises(RebuildFailed, match="the rebuild of changelog failed"):
+        rebuilt_together(all_models, current_settings.PROJECTION, defective)
+    assert all_models.stored() == before
+    assert states(all_models) == {projection.name: [(1, "live")] for projection in ALL}
+
+
+def test_where_one_of_them_was_taken_over_by_another_rebuild_nothing_of_the_others_stays(
+    all_models: ReadModels,
+) -> None:
+    def start_another(progress: Progress) -> None:
+        if progress.stage == "building" and progress.done == 10:
+            rebuilt(all_models)
+
+    with pytest.raises(RebuildSuperseded, match="changelog"):
+        rebuilt_together(all_models, *ALL, progress=start_another)
+    expected = {projection.name: [(1, "live")] for projection in ALL} | {"changelog": [(3, "live")]}
+    assert states(all_models) == expected
+
+
+def test_a_rebuild_that_loses_the_database_can_be_run_again(models: ReadModels) -> None:
+    def unreachable(connection: Connection, tables: Tables, recorded: Sequence[RecordedFact]) -> None:
+        del connection, tables, recorded
+        raise DatabaseUnavailable("the server closed the connection")
+
+    before = models.stored()
+    away = Projection(name=MODEL.name, version=MODEL.version, templates=MODEL.templates, apply=unreachable)
+    with pytest.raises(DatabaseUnavailable):
+        rebuilt(models, away)
+    assert models.stored() == before
+    assert rebuilt(models).generation == 3
+    assert known(models) == [(3, "live")]

@@ -15,19 +15,22 @@ from consumers.projector import follow
 from events.database import open_database
 from events.facts import REGISTRY
 from events.sql_store import SqlEventStore
-from projections import changelog, registry
+from projections import changelog, current_settings, registry
+from projections.projection import Tables
 from projections.rebuild import rebuild
 from tests.support.histories import KEY, created, whole_life
 from tests.support.read_models import ReadModels
 
 ROOT = Path(__file__).parents[2]
 MODEL = changelog.PROJECTION
+MODELS = (changelog.PROJECTION, current_settings.PROJECTION)
 
 
 def killed_before_commit(url: str, commit: int) -> bool:
     """Run a rebuild that dies right before that commit; False if it was done before."""
+    names = ",".join(model.name for model in MODELS)
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.support.interrupted_rebuild", url, MODEL.name, str(commit), "8"],
+        [sys.executable, "-m", "tests.support.interrupted_rebuild", url, names, str(commit), "8"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'sdk'}"},
         check=False,
@@ -39,7 +42,7 @@ def killed_before_commit(url: str, commit: int) -> bool:
 
 def test_a_rebuild_killed_before_any_of_its_commits_changes_nothing_and_the_next_one_works(database_url: str) -> None:
     engine = open_database(database_url)
-    models = ReadModels(engine, store=SqlEventStore(engine, REGISTRY), projections=[MODEL])
+    models = ReadModels(engine, store=SqlEventStore(engine, REGISTRY), projections=MODELS)
     models.given(*whole_life())
     expected = models.stored()
     commit = 1
@@ -49,14 +52,18 @@ def test_a_rebuild_killed_before_any_of_its_commits_changes_nothing_and_the_next
         expected = models.stored()
         assert len(expected["changelog"]) == models.store.head()
         commit += 1
-    assert commit > 6, "begin, remove the dead one, three batches, switch, drop"
+    assert commit > 7, "begin, remove the two dead ones, three batches, switch, drop"
     assert models.stored() == expected
     with engine.connect() as connection:
-        (served,) = registry.generations(connection, MODEL.name)
-    assert served.state == "live"
-    names = {name for name in inspect(engine).get_table_names() if name.startswith(MODEL.name)}
-    assert names == {f"changelog_g{served.generation}", f"changelog__tests_g{served.generation}"}
+        served = {model.name: registry.generations(connection, model.name) for model in MODELS}
+    assert all([each.state for each in generations] == ["live"] for generations in served.values())
+    in_use = {name for model in MODELS for name in names_of(model.tables(served[model.name][0].generation))}
+    assert {name for name in inspect(engine).get_table_names() if "_g" in name} == in_use
     engine.dispose()
+
+
+def names_of(tables: Tables) -> set[str]:
+    return {table.name for table in tables.values()}
 
 
 def test_rebuilds_under_load_lose_nothing_and_readers_never_see_less_than_before(database: Engine) -> None:

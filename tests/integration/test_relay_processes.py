@@ -145,13 +145,13 @@ def test_while_one_relay_leads_the_other_stands_by(database: Engine, embedded: s
     stops = Event(), Event()
     threads = [Thread(target=relay.run, args=(stop,)) for relay, stop in zip((first, second), stops, strict=True)]
     threads[0].start()
-    wait_until(first._lock.still_held, "the first does not lead")
+    wait_until(lambda: first.leads, "the first does not lead")
     threads[1].start()
     time.sleep(0.3)
-    assert not second._lock.still_held()
+    assert not second.leads
     stops[0].set()
     threads[0].join(timeout=10)
-    wait_until(second._lock.still_held, "the second did not take over")
+    wait_until(lambda: second.leads, "the second did not take over")
     stops[1].set()
     threads[1].join(timeout=10)
     assert not any(thread.is_alive() for thread in threads)

@@ -1,6 +1,6 @@
 """A rebuild that kills itself, as a power cut would, right before the commit it is told.
 
-python -m tests.support.interrupted_rebuild DATABASE_URL PROJECTION COMMIT BATCH_SIZE
+python -m tests.support.interrupted_rebuild DATABASE_URL PROJECTION,PROJECTION COMMIT BATCH_SIZE
 """
 
 import os
@@ -13,10 +13,10 @@ from events.database import open_database
 from events.facts import REGISTRY
 from events.sql_store import SqlEventStore
 from projections.models import ALL
-from projections.rebuild import rebuild
+from projections.rebuild import rebuild_many
 
 
-def main(url: str, name: str, fatal_commit: int, batch_size: int) -> None:
+def main(url: str, names: str, fatal_commit: int, batch_size: int) -> None:
     engine = open_database(url)
     commits = 0
 
@@ -28,12 +28,11 @@ def main(url: str, name: str, fatal_commit: int, batch_size: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     event.listen(engine, "commit", die_in_time)
-    projection = next(each for each in ALL if each.name == name)
-    rebuild(
+    rebuild_many(
         engine=engine,
         store=SqlEventStore(engine, REGISTRY),
         registry=REGISTRY,
-        projection=projection,
+        projections=[each for each in ALL if each.name in names.split(",")],
         batch_size=batch_size,
     )
 

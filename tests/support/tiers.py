@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pytest
 
-PARTS: Final = ("Kafka", "PostgreSQL")
+PARTS: Final = ("Kafka", "PostgreSQL", "Cookie Cats")
 _TIERS: Final = pytest.StashKey[dict[str, set[str]]]()
 
 

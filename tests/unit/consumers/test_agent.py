@@ -81,12 +81,100 @@ def test_duplicates_and_any_order_leave_the_newest_of_each_test(
     assert files(directory) == {f"{key}.json" for key, _ in sent}
 
 
-def test_a_new_agent_on_an_old_directory_takes_only_what_is_newer(tmp_path: Path) -> None:
+def test_an_old_directory_never_goes_back_while_the_topic_is_read(tmp_path: Path) -> None:
     (tmp_path / "green_button.json").write_bytes(document(position=9))
     broker = a_broker()
-    send(broker, ("green_button", document(position=8)), ("other", document("other", 2)))
-    assert Agent(broker, tmp_path).step() == 1
+    send(broker, *[("green_button", document(position=position)) for position in (7, 8, 9, 9, 10)])
+    send(broker, ("other", document("other", 2)))
+    agent, seen = Agent(broker, tmp_path, batch_size=1), []
+    while not agent.ready:
+        agent.step(timeout_seconds=0)
+        seen.append(position_on_disk(tmp_path))
+    assert seen == [9, 9, 9, 9, 10, 10]
+    assert position_on_disk(tmp_path, "other") == 2
+
+
+DAMAGES = {
+    "variants lost at the same position": document(position=5, variants=[]),
+    "fields lost at the same position": document(position=5),
+    "a position from beyond": document(position=10**12, variants=["red"]),
+    "a position raised by one": document(position=6, variants=["blue"]),
+    "a position lowered": document(position=1, variants=["red"]),
+    "torn": document(position=5, variants=["red"])[:40],
+    "empty": b"",
+    "another kind": document(position=5, kind="user_group"),
+    "another test's": document("other", position=5),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+@pytest.mark.parametrize("batch_size", [1, 100])
+def test_a_damaged_file_is_what_the_topic_says_again_once_the_agent_is_ready(
+    tmp_path: Path, what: str, batch_size: int
+) -> None:
+    good = document(position=5, variants=["red"])
+    (tmp_path / "green_button.json").write_bytes(DAMAGES[what])
+    broker = a_broker()
+    send(broker, *[("green_button", content) for content in (document(position=4), document(position=5, old=1), good)])
+    agent = Agent(broker, tmp_path, batch_size=batch_size)
+    while not agent.ready:
+        agent.step(timeout_seconds=0)
+    assert (tmp_path / "green_button.json").read_bytes() == good
+    send(broker, ("green_button", document(position=4)))
+    assert agent.step() == 0
+    send(broker, ("green_button", document(position=6)))
+    assert agent.step() == 1
+
+
+def test_a_torn_file_is_not_replaced_by_a_document_that_the_server_has_outlived(tmp_path: Path) -> None:
+    (tmp_path / "green_button.json").write_bytes(document(position=9)[:30])
+    broker = a_broker()
+    send(broker, *[("green_button", document(position=position)) for position in (7, 9)])
+    agent = Agent(broker, tmp_path, batch_size=1)
+    assert agent.step() == 0
+    assert (tmp_path / "green_button.json").read_bytes() == document(position=9)[:30]
+    assert agent.step() == 1
     assert position_on_disk(tmp_path) == 9
+
+
+def test_a_file_above_the_topic_is_replaced_with_an_error_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "green_button.json").write_bytes(document(position=9))
+    broker = a_broker()
+    send(broker, ("green_button", document(position=8)))
+    assert Agent(broker, tmp_path).step() == 1
+    assert position_on_disk(tmp_path) == 8
+    (told,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "was at position 9 and the topic has nothing newer than 8" in told.getMessage()
+
+
+def test_files_that_the_topic_does_not_know_stay_until_it_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "green_button.json").write_bytes(document(position=9))
+    broker = a_broker()
+    agent = Agent(broker, tmp_path)
+    agent.step(timeout_seconds=0)
+    assert agent.ready
+    assert position_on_disk(tmp_path) == 9
+    assert "1 files stay as they are though the topic says nothing of their tests" in caplog.text
+    send(broker, ("green_button", document(position=8)))
+    assert agent.step() == 1, "the log of an older database uses positions again"
+    assert position_on_disk(tmp_path) == 8
+
+
+def test_what_an_earlier_run_said_of_its_position_is_believed_until_the_topic_was_read(tmp_path: Path) -> None:
+    shape = {"format": 1, "kind": "agent", "ready": True, "position": 10**12, "heartbeat_at": "9999-01-01T00:00:00Z"}
+    (tmp_path / ".agent.json").write_text(json.dumps(shape))
+    broker = a_broker()
+    beat = {"format": 1, "kind": "heartbeat", "position": 7, "at": "2026-05-02T12:00:10Z"}
+    send(broker, (HEARTBEAT_KEY.decode(), json.dumps(beat).encode()), ("a", document("a", 3)))
+    agent = Agent(broker, tmp_path, batch_size=1)
+    agent.step()
+    assert (agent.ready, agent.position) == (False, 10**12)
+    agent.step()
+    assert (agent.ready, agent.position, agent.heartbeat_at) == (True, 7, "2026-05-02T12:00:10Z")
 
 
 def test_a_torn_file_on_disk_is_replaced_by_the_next_document(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,3 +325,30 @@ def test_a_document_that_cannot_be_written_stops_the_agent_and_leaves_the_last_g
     assert position_on_disk(tmp_path) == 1
     (tmp_path / ".green_button.json.part").rmdir()
     assert configs.apply(newer)
+
+
+def test_the_same_position_in_other_words_replaces_the_file_and_in_the_same_words_does_not(tmp_path: Path) -> None:
+    broker = a_broker()
+    agent = Agent(broker, tmp_path)
+    for content, changes in [(document(position=5), 1), (document(position=5), 0), (document(position=5, new=1), 1)]:
+        send(broker, ("green_button", content))
+        assert agent.step() == changes
+    assert (tmp_path / "green_button.json").read_bytes() == document(position=5, new=1)
+    send(broker, ("green_button", document(position=6)), ("green_button", document(position=6, new=1)))
+    assert agent.step() == 1
+    assert (tmp_path / "green_button.json").read_bytes() == document(position=6, new=1)
+
+
+def test_the_agent_tells_what_it_has_laid_out_at_its_start_and_at_every_change(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_bytes(document("old", position=2))
+    broker, told = a_broker(), []
+    agent = Agent(broker, tmp_path, tell=lambda position, tests: told.append((position, dict(tests))))
+    assert told == [(2, {"old": 2})]
+    send(broker, ("a", document("a", 7)))
+    agent.step()
+    agent.step(timeout_seconds=0)
+    assert told[-1] == (7, {"old": 2, "a": 7})
+    count = len(told)
+    agent.step(timeout_seconds=0)
+    assert len(told) == count
+    assert (agent.files, agent.position, agent.heartbeat_at) == (2, 7, "")

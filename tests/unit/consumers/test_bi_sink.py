@@ -4,16 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event, Thread
+from time import monotonic
 from uuid import UUID
 
 import pyarrow as pa
 import pytest
 
 from consumers.bi_sink import GROUP, BiSink
+from consumers.bi_sink_batch import MESSAGE_OVERHEAD_BYTES, Gathering, ReadyBatch
 from consumers.bi_sink_limits import BatchLimits, PoisonLimits, TooManyDeadLetters
-from consumers.dead_letters import DeadLetterWriter, UnknownDeadLetter, dead_letter, dead_letters, replay
+from consumers.dead_letters import DeadLetterWriter, UnknownDeadLetter, dead_letter, dead_letters, drop, replay
 from streams.memory import MemoryBroker
-from streams.messages import OutgoingMessage
+from streams.messages import MessageRun, OutgoingMessage
 from streams.ports import OffsetOutOfRange
 from streams.topics import DEAD_HITS, HITS, all_topics
 from usersplit.hits import Hit, encode_hit
@@ -71,7 +73,13 @@ def produce(broker: MemoryBroker, *values: bytes | None, key: bytes | None = b"o
 
 
 def drain(sink: BiSink, steps: int = 6) -> int:
-    return sum(sink.step() for _ in range(steps))
+    """Let the sink read so many times, wait for the other threads each time, and return how many hits were stored."""
+    stored = 0
+    for _ in range(steps):
+        stored += sink.step()
+        if not sink._stages.wait_until_idle(5):
+            Event().wait(0.02)  # an outage: it tries again
+    return stored + sink.step()
 
 
 def units(warehouse: MemoryHits) -> list[int]:
@@ -276,10 +284,10 @@ def test_two_sinks_share_the_partitions_and_store_every_hit_once(broker: MemoryB
     first, second = sink_of(broker, warehouse), sink_of(broker, warehouse)
     first.start()
     produce(broker, *[value(number) for number in range(10)], key=None)
-    first.step()
+    drain(first, 1)
     second.start()
     produce(broker, *[value(number) for number in range(10, 20)], key=None)
-    stored = [(first.step(), second.step()) for _ in range(6)]
+    stored = [(drain(first, 1), drain(second, 1)) for _ in range(6)]
     assert sum(mine for mine, _ in stored) == sum(theirs for _, theirs in stored) == 5
     assert units(warehouse) == list(range(20))
     first.close()
@@ -364,3 +372,84 @@ def test_a_replayed_letter_that_is_valid_by_now_is_stored(
     assert replay(broker) == 1
     assert drain(sink) == 1
     assert units(warehouse) == [5]
+
+
+def test_letters_that_were_dropped_are_not_listed_shown_or_replayed(broker: MemoryBroker, sink: BiSink) -> None:
+    produce(broker, b"poison", b"venom", b"bane")
+    drain(sink)
+    with pytest.raises(UnknownDeadLetter):
+        drop(broker, ["0:1", "0:7"])
+    assert drop(broker, ["0:1"]) == 1
+    assert [letter.value for letter in dead_letters(broker)] == [b"poison", b"bane"]
+    with pytest.raises(UnknownDeadLetter):
+        dead_letter(broker, "0:1")
+    with pytest.raises(UnknownDeadLetter):
+        drop(broker, ["0:1"])
+    assert replay(broker) == 2
+    assert drop(broker) == 2
+    assert list(dead_letters(broker)) == []
+
+
+def test_what_is_in_hand_during_an_outage_stays_within_the_budget(broker: MemoryBroker, warehouse: MemoryHits) -> None:
+    message = len(value(1)) + len(b"one partition") + MESSAGE_OVERHEAD_BYTES
+    limits = replace(AT_ONCE, max_messages=10, budget_bytes=50 * message, first_retry_seconds=0.01)
+    sink = sink_of(broker, warehouse, batches=limits)
+    sink.start()
+    drain(sink, 1)  # the assignment wants the warehouse
+    warehouse.down = True
+    produce(broker, *[value(number) for number in range(500)])
+    for _ in range(20):
+        sink.step()
+    in_hand = sink._stages.size_bytes + sink._gathering.size_bytes
+    assert 40 * message <= in_hand <= 70 * message, "the budget, and one poll"
+    warehouse.down = False
+    deadline = monotonic() + 20
+    while len(warehouse.rows()) < 500 and monotonic() < deadline:
+        sink.step()
+    assert units(warehouse) == list(range(500))
+    sink.close()
+
+
+def test_partitions_that_are_lost_during_an_outage_are_stored_by_their_next_owner_alone(
+    broker: MemoryBroker, warehouse: MemoryHits
+) -> None:
+    source = broker.source(GROUP)
+    sink = BiSink(
+        source=source,
+        warehouse=warehouse,
+        dead_letters=DeadLetterWriter(broker.producer, now=lambda: NOW),
+        batches=replace(AT_ONCE, first_retry_seconds=30.0, last_retry_seconds=30.0),
+    )
+    sink.start()
+    drain(sink, 1)
+    warehouse.down = True
+    produce(broker, *[value(number) for number in range(10)], key=None)
+    drain(sink, 2)
+    warehouse.down = False
+    source.expel()
+    other = sink_of(broker, warehouse)
+    other.start()
+    assert drain(other) == 10
+    other.close()
+    sink.close()
+    assert units(warehouse) == list(range(10))
+
+
+def test_a_batch_forgets_the_rows_and_the_letters_of_dropped_partitions_and_keeps_the_others() -> None:
+    runs = [
+        MessageRun(topic=HITS, partition=part, offsets=offsets, keys=[None] * 3, values=values)
+        for part, offsets, values in [
+            (0, [4, 5, 6], [value(1), b"poison", value(2)]),
+            (1, [0, 1, 2], [b"venom", value(3), value(4)]),
+            (0, [7, 8, 9], [value(5), value(6), b"bane"]),
+        ]
+    ]
+    gathering = Gathering(runs, since=0.0)
+    batch = ReadyBatch(runs, gathering.ranges({(HITS, 0): 3, (HITS, 1): None}))
+    assert [(part.partition, part.first, part.next) for part in batch.ranges] == [(0, 3, 10), (1, 0, 3)]
+    batch.drop([(HITS, 0)])
+    assert batch.hits["unit_id"].to_pylist() == ["3", "4"]
+    assert [letter.value for letter, _ in batch.letters] == [b"venom"]
+    assert [(part.partition, part.first, part.next) for part in batch.ranges] == [(1, 0, 3)]
+    batch.drop([(HITS, 1)])
+    assert (batch.hits.num_rows, batch.letters, batch.ranges) == (0, [], [])

@@ -14,10 +14,12 @@ from events.checkpoints import position_of
 from events.facts import (
     REGISTRY,
     CodeDeployed,
+    DraftDiscarded,
     SplitTestCreated,
     SplitTestFact,
     SplitTestPublished,
     SplitTestStarted,
+    SplitTestUnpublished,
     split_test_stream,
 )
 from events.sql_store import SqlEventStore
@@ -27,6 +29,7 @@ from projections.projector import Projector
 from streams.memory import MemoryBroker
 from streams.messages import OutgoingMessage
 from streams.topics import HITS, all_topics
+from tests.support.histories import prepared, proposed
 from usersplit.conditions import Catalog
 from usersplit.hits import Hit, encode_hit
 
@@ -148,6 +151,24 @@ def test_a_test_is_seen_as_soon_as_it_is_published(
     append(sqlite_database, store, "green", SplitTestPublished(key="green"))
     hit(broker, 2)
     assert watcher.step() == 1
+
+
+def test_a_late_hit_of_a_discarded_life_neither_counts_nor_hides_one_of_the_present_life(
+    broker: MemoryBroker, sqlite_database: Engine, store: EventStore, watcher: CodeDeployedWatcher
+) -> None:
+    for group in (1, 2):
+        create(sqlite_database, store, "green")
+        settings = (proposed("green", group), prepared("green", group), SplitTestPublished(key="green"))
+        append(sqlite_database, store, "green", *settings)
+        if group == 1:
+            over = (SplitTestUnpublished(key="green"), DraftDiscarded(key="green"))
+            append(sqlite_database, store, "green", *over)
+    hit(broker, 1, settings_group=1)
+    assert watcher.step() == 0
+    hit(broker, 2, settings_group=1)
+    hit(broker, 3, settings_group=2)
+    assert watcher.step() == 1
+    assert [fact.hit_id for fact in facts(store, "green")] == [str(UUID(int=3))]
 
 
 def test_a_restart_goes_on_where_it_stopped_and_reading_again_records_nothing(

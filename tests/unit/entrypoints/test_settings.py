@@ -108,3 +108,19 @@ def test_the_readme_names_only_settings_that_exist() -> None:
 
     mentioned = set(re.findall(r"USERSPLIT_[A-Z_]+", (ROOT / "README.md").read_text()))
     assert mentioned <= known_variables()
+
+
+@pytest.mark.parametrize("options", ["{bad", "[]", "7", '{"sasl.password": 7}', "[" * 100_000])
+def test_options_that_are_no_json_object_of_texts_are_refused(options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USERSPLIT_KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    monkeypatch.setenv("USERSPLIT_KAFKA_OPTIONS", options)
+    with pytest.raises(SettingsError, match="USERSPLIT_KAFKA_OPTIONS") as refused:
+        KafkaSettings.read()
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_database_that_is_no_file_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USERSPLIT_DATABASE_URL", url)
+    with pytest.raises(SettingsError, match=r"USERSPLIT_DATABASE_URL names no file; write sqlite:///path/to/file\.db"):
+        DatabaseSettings.read()

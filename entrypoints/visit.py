@@ -1,0 +1,107 @@
+"""Who a check is made for, as options of a command, and the answer that this user or guest gets."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from projections.config import ConfigDocument
+from usersplit import Answer, Checker, Environment, Guest, MemoryConfigs, User
+
+_OPTIONS = (
+    click.option("--user", "user_id", help="A user's id."),
+    click.option("--guest", "guest_id", help="A guest's id, instead of a user's."),
+    click.option("--split-group", type=click.IntRange(1, 2400), help="The split group that the user or guest carries."),
+    click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="A user filter's value."),
+    click.option(
+        "--environment", "environments", multiple=True, metavar="NAME=VALUE", help="An environment filter's value."
+    ),
+)
+
+
+class WrongAttribute(Exception):
+    """An --attribute or --environment that is not NAME=VALUE."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not NAME=VALUE, such as country_id=50")
+
+
+def visit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say who visits, and how."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A user or a guest with all that a check may ask about them; built of the options of `visit_options`."""
+
+    user_id: str | None
+    guest_id: str | None
+    split_group: int | None
+    attributes: tuple[str, ...]
+    environments: tuple[str, ...]
+
+    def is_complete(self) -> bool:
+        """Say whether there is a user or a guest; and refuse both, or what belongs to neither.
+
+        Raises:
+            click.UsageError: the options do not fit together.
+        """
+        if self.user_id is not None and self.guest_id is not None:
+            raise click.UsageError("Say who: either --user ID or --guest ID.")
+        if self.user_id is None and self.guest_id is None:
+            if self.split_group or self.attributes or self.environments:
+                raise click.UsageError("Say who: either --user ID or --guest ID.")
+            return False
+        return True
+
+    def answer(self, key: str, document: ConfigDocument | None, moment: datetime) -> Answer:
+        """Return what the test gives them at `moment` with this config document. No hit is logged.
+
+        Raises:
+            WrongAttribute: see there.
+        """
+        split_group = self.split_group or 0
+        unit = (
+            User(id=self.user_id, split_group=split_group, attributes=_values(self.attributes))
+            if self.user_id is not None
+            else Guest(id=self.guest_id or "", split_group=split_group)
+        )
+        configs = MemoryConfigs([json.loads(document.document)] if document else [])
+        checker = Checker(configs, now_ns=lambda: int(moment.timestamp() * 1_000_000) * 1000)
+        return checker.explain(key, unit, Environment(attributes=_values(self.environments)))
+
+
+def utc(moment: datetime) -> datetime:
+    """Return a moment as it was typed: in UTC where no zone was."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def answer_document(answer: Answer) -> dict[str, object]:
+    """Return an answer for programs."""
+    return {
+        "variant": answer.variant,
+        "reason": str(answer.reason),
+        "detail": answer.detail,
+        "settings_group": answer.settings_group,
+    }
+
+
+def answer_sentence(answer: Answer) -> str:
+    """Return an answer for people."""
+    return f"{answer.variant or 'no variant'}: {answer.detail}"
+
+
+def _values(pairs: tuple[str, ...]) -> Mapping[str, str]:
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise WrongAttribute(pair)
+        values[name] = value
+    return values

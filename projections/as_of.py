@@ -1,0 +1,149 @@
+"""Read models as they were at a position of the log: the same facts through the same code, into a throw-away database.
+
+There is no second implementation that could disagree with the first: `apply` fills tables in memory, and every query
+function of a model works on the connection that is handed out. A question about one split test reads that test's
+stream alone; one about all of them reads the log from its beginning.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+
+from events.database import open_database, write_transaction
+from events.facts import SettingsGroupPrepared, SettingsGroupProposed, split_test_stream
+from events.registry import FactRegistry
+from events.store import EventStore, RecordedFact, recorded
+from projections import changelog, config, current_settings, models, registry, test_list
+from projections.changelog import ChangelogEntry
+from projections.config import ConfigDocument
+from projections.current_settings import CurrentSettings
+from projections.log_batches import read_batch
+from projections.projection import Projection
+from projections.split_test_facts import STATUS_AFTER
+from projections.test_list import ListedSplitTest
+
+_BATCH_SIZE = 5000
+_OfSettings: TypeAlias = type[SettingsGroupProposed] | type[SettingsGroupPrepared]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """What was in force for a split test, and by which changes.
+
+    Attributes:
+        listed: its line of the list: status, people, properties.
+        settings: its settings, the current ones and those that waited.
+        document: what servers were told of it, None if it was never published.
+        status_by: the change that gave it its status.
+        proposed_by: the change that asked for the current settings group, None while there is none.
+        prepared_by: the change that made it the current one.
+    """
+
+    listed: ListedSplitTest
+    settings: CurrentSettings
+    document: ConfigDocument | None
+    status_by: ChangelogEntry
+    proposed_by: ChangelogEntry | None
+    prepared_by: ChangelogEntry | None
+
+
+@contextmanager
+def read_models(
+    store: EventStore,
+    fact_registry: FactRegistry,
+    *,
+    position: int,
+    key: str | None = None,
+    projections: Sequence[Projection] = models.ALL,
+) -> Iterator[Connection]:
+    """Yield a connection on which the query functions of `projections` answer as of `position`, that one included.
+
+    Args:
+        store: the log.
+        fact_registry: of its facts.
+        position: the last position that counts.
+        key: of the only split test that will be asked about; without it, all of them may be, and the whole log is read.
+        projections: those that will be asked.
+
+    Raises:
+        UnknownFact: the log holds a fact of a newer program.
+        CorruptPayload: the log holds a fact that does not decode.
+        PositionGap: the log has a hole.
+    """
+    engine = open_database("sqlite://")
+    try:
+        with write_transaction(engine) as connection:
+            registry.metadata.create_all(connection)
+            generations = [registry.create(connection, each, number=1, state="live") for each in projections]
+            for facts in _facts(store, fact_registry, position, key):
+                for projection, generation in zip(projections, generations, strict=True):
+                    projection.apply(connection, projection.tables(generation.generation), facts)
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def in_force(store: EventStore, fact_registry: FactRegistry, *, key: str, position: int) -> InForce | None:
+    """Return what was in force for the split test `key` at `position`, None if there was no such test.
+
+    Raises:
+        UnknownFact: see `read_models`.
+        CorruptPayload: see `read_models`.
+    """
+    facts = _facts_of(store, fact_registry, position, key)
+    with read_models(store, fact_registry, position=position, key=key) as connection:
+        listed = test_list.get(connection, key)
+        settings = current_settings.get(connection, key)
+        document = config.get(connection, key)
+        entries = {each.position: each for each in changelog.entries(connection, key, limit=max(len(facts), 1))}
+    if listed is None or settings is None:
+        return None
+    status = max(each.position for each in facts if type(each.fact) in STATUS_AFTER)
+    prepared = _last(facts, SettingsGroupPrepared, settings.settings_group, before=position + 1)
+    proposed = _last(facts, SettingsGroupProposed, settings.settings_group, before=prepared)
+    return InForce(
+        listed=listed,
+        settings=settings,
+        document=document,
+        status_by=entries[status],
+        proposed_by=entries.get(proposed),
+        prepared_by=entries.get(prepared),
+    )
+
+
+def _facts(
+    store: EventStore, fact_registry: FactRegistry, position: int, key: str | None
+) -> Iterator[Sequence[RecordedFact]]:
+    if key is not None:
+        yield _facts_of(store, fact_registry, position, key)
+        return
+    reached = 0
+    while reached < position:
+        limit = min(_BATCH_SIZE, position - reached)
+        batch = read_batch(store, fact_registry, after=reached, limit=limit, skip_unknown=False)
+        if batch.obstacle is not None:
+            raise batch.obstacle
+        if batch.is_empty:
+            return
+        yield batch.facts
+        reached = batch.reached
+
+
+def _facts_of(store: EventStore, fact_registry: FactRegistry, position: int, key: str) -> list[RecordedFact]:
+    stream = store.read_stream(split_test_stream(key))
+    return [recorded(event, fact_registry) for event in stream if event.position <= position]
+
+
+def _last(facts: Sequence[RecordedFact], kind: _OfSettings, settings_group: int, *, before: int) -> int:
+    """Return the position of the last fact of this kind about the settings group, 0 if there is none."""
+    return max(
+        (
+            each.position
+            for each in facts
+            if each.position < before and isinstance(each.fact, kind) and each.fact.settings_group == settings_group
+        ),
+        default=0,
+    )

@@ -1,0 +1,152 @@
+"""One suite over the dimensions of every warehouse: memory, DuckDB, PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from warehouse.dimensions import (
+    ChangeRow,
+    DimensionRows,
+    DimensionWarehouse,
+    SettingsGroupRow,
+    SplitGroupRow,
+    SplitTestRow,
+    VariantRow,
+)
+from warehouse.duckdb_dimensions import DuckDbDimensions
+from warehouse.duckdb_hits import DuckDbHits
+from warehouse.errors import Fenced
+from warehouse.hits import OffsetRange
+from warehouse.memory_dimensions import MemoryDimensions
+from warehouse.postgres_dimensions import PostgresDimensions
+from warehouse.postgres_hits import PostgresHits
+
+View: TypeAlias = Callable[[str], list[dict[str, Any]]]
+TOPIC = "lifecycle"
+MOMENT = datetime(2026, 5, 3, 12, 30, 15, 123456, tzinfo=UTC)
+GREEN = SplitTestRow(
+    test_key="green",
+    name="Green; 'button'",
+    type="web",
+    author="anna",
+    issue_key="",
+    status="running",
+    settings_group=1,
+    created_at=MOMENT,
+    published_at=MOMENT,
+    code_deployed_at=None,
+    started_at=MOMENT + timedelta(days=1),
+    ended_at=None,
+    resulting_variant="",
+)
+FIRST = SettingsGroupRow(
+    test_key="green",
+    settings_group=1,
+    state="prepared",
+    proposed_at=MOMENT,
+    proposed_by="anna",
+    prepared_at=MOMENT,
+    starts_at=MOMENT,
+    ends_at=MOMENT + timedelta(days=30),
+    conditions='[{"filter": "is_test_user"}]',
+    kept_groups=0,
+)
+RED = VariantRow(test_key="green", settings_group=1, variant="red", is_control=False, groups=2, users=None)
+ONE = SplitGroupRow(test_key="green", settings_group=1, split_group=1, variant="red")
+CHANGED = ChangeRow(
+    position=7, changed_at=MOMENT, actor="anna", test_key="green", kind="X", settings_group=1, sentence="Started."
+)
+ALL = DimensionRows(split_tests=[GREEN], settings_groups=[FIRST], variants=[RED], split_groups=[ONE], changes=[CHANGED])
+VIEWS = ("split_tests", "settings_groups", "variants", "split_groups", "changes")
+
+
+@pytest.fixture(params=["memory", "duckdb", pytest.param("postgresql", marks=pytest.mark.real_postgres)])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[DimensionWarehouse, View]]:
+    if request.param == "memory":
+        memory = MemoryDimensions()
+        yield memory, memory.view
+    elif request.param == "duckdb":
+        with closing(DuckDbHits(tmp_path / "bi.duckdb")) as duckdb_hits:
+            yield DuckDbDimensions(duckdb_hits), lambda view: _of_duckdb(duckdb_hits, view)
+    else:
+        with closing(PostgresHits(request.getfixturevalue("postgres_url"))) as postgres_hits:
+            yield PostgresDimensions(postgres_hits), lambda view: _of_postgres(postgres_hits, view)
+
+
+@pytest.fixture
+def warehouse(made: tuple[DimensionWarehouse, View]) -> DimensionWarehouse:
+    made[0].prepare()
+    return made[0]
+
+
+@pytest.fixture
+def view(made: tuple[DimensionWarehouse, View]) -> View:
+    return made[1]
+
+
+def _of_duckdb(hits: DuckDbHits, view: str) -> list[dict[str, Any]]:
+    rows = hits.cursor().table(view).to_arrow_table().to_pylist()
+    return [{name: _utc(value) for name, value in row.items()} for row in rows]
+
+
+def _of_postgres(hits: PostgresHits, view: str) -> list[dict[str, Any]]:
+    with hits.transaction() as connection:
+        cursor = connection.execute(f"SELECT * FROM {view}".encode())  # noqa: S608 - a constant
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, map(_utc, row), strict=True)) for row in cursor.fetchall()]
+
+
+def _utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def part(first: int, following: int) -> OffsetRange:
+    return OffsetRange(topic=TOPIC, partition=0, first=first, next=following)
+
+
+def test_what_was_stored_is_what_the_views_show(warehouse: DimensionWarehouse, view: View) -> None:
+    assert [view(name) for name in VIEWS] == [[]] * 5
+    warehouse.store(ALL, [part(0, 3)])
+    assert [view(name) for name in VIEWS] == [[asdict(row)] for row in (GREEN, FIRST, RED, ONE, CHANGED)]
+    assert dict(warehouse.offsets(TOPIC)) == {0: 3}
+
+
+def test_a_row_that_comes_again_takes_the_place_of_the_old_one(warehouse: DimensionWarehouse, view: View) -> None:
+    warehouse.store(ALL, [part(0, 3)])
+    warehouse.store(replace(ALL, variants=[replace(RED, users=300)]), [part(3, 6)])
+    assert [len(view(name)) for name in VIEWS] == [1] * 5
+    assert view("variants")[0]["users"] == 300
+
+
+def test_preparing_twice_keeps_what_is_there(warehouse: DimensionWarehouse, view: View) -> None:
+    warehouse.store(ALL, [part(0, 3)])
+    warehouse.prepare()
+    assert [len(view(name)) for name in VIEWS] == [1] * 5
+
+
+def test_a_draft_is_shown_nowhere_until_it_is_published(warehouse: DimensionWarehouse, view: View) -> None:
+    warehouse.store(replace(ALL, split_tests=[replace(GREEN, status="draft")]), [part(0, 3)])
+    assert [view(name) for name in VIEWS] == [[]] * 5
+    warehouse.store(DimensionRows(split_tests=[replace(GREEN, status="in_dev")]), [part(3, 4)])
+    assert [len(view(name)) for name in VIEWS] == [1] * 5
+
+
+def test_of_a_discarded_test_nothing_is_left_but_what_came_after(warehouse: DimensionWarehouse, view: View) -> None:
+    warehouse.store(ALL, [part(0, 3)])
+    warehouse.store(DimensionRows(discarded=["green"], split_tests=[GREEN]), [part(3, 9)])
+    assert [len(view(name)) for name in VIEWS] == [1, 0, 0, 0, 0]
+
+
+def test_a_range_that_does_not_go_on_where_the_warehouse_stands_writes_nothing(
+    warehouse: DimensionWarehouse, view: View
+) -> None:
+    warehouse.store(ALL, [part(0, 3)])
+    with pytest.raises(Fenced, match="stands at 3"):
+        warehouse.store(DimensionRows(discarded=["green"]), [part(1, 4)])
+    assert len(view("changes")) == 1
+    assert dict(warehouse.offsets(TOPIC)) == {0: 3}

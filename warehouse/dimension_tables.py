@@ -1,0 +1,131 @@
+"""The tables and views of the dimensions, in SQL that DuckDB and PostgreSQL both read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from warehouse.dimensions import DimensionRows
+
+_TEXT: Final = pa.large_string()
+_MOMENT: Final = pa.timestamp("us", tz="UTC")
+_SQL_TYPES: Final = {
+    _TEXT: "TEXT",
+    _MOMENT: "TIMESTAMPTZ",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.bool_(): "BOOLEAN",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimensionTable:
+    """A table: the view's name, the columns, and which of them are its key. The table itself has a name of its own."""
+
+    view: str
+    columns: dict[str, Any]
+    key: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the name of the table, which holds Drafts as well."""
+        return f"dimension_{self.view}"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the columns for Arrow."""
+        return pa.schema(list(self.columns.items()))
+
+    def create(self) -> Iterator[str]:
+        """Yield the statements that make the table, if it is not there, and the view.
+
+        No key is declared: DuckDB would refuse a row that is deleted and inserted in one transaction.
+        """
+        columns = ", ".join(f"{name} {_SQL_TYPES[kind]}" for name, kind in self.columns.items())
+        yield f"CREATE TABLE IF NOT EXISTS {self.name} ({columns})"
+        shown = "SELECT test_key FROM dimension_split_tests WHERE status <> 'draft'"
+        yield f"CREATE OR REPLACE VIEW {self.view} AS SELECT * FROM {self.name} WHERE test_key IN ({shown})"  # noqa: S608 - constants
+
+    def replace(self) -> Iterator[str]:
+        """Yield the statements that take the rows of the table new_rows in."""
+        same = " AND ".join(f"{self.name}.{column} = new_rows.{column}" for column in self.key)
+        yield f"DELETE FROM {self.name} USING new_rows WHERE {same}"  # noqa: S608 - constants
+        yield f"INSERT INTO {self.name} SELECT * FROM new_rows"  # noqa: S608 - constants
+
+
+TABLES: Final = (
+    DimensionTable(
+        view="split_tests",
+        columns={
+            "test_key": _TEXT,
+            "name": _TEXT,
+            "type": _TEXT,
+            "author": _TEXT,
+            "issue_key": _TEXT,
+            "status": _TEXT,
+            "settings_group": pa.int32(),
+            "created_at": _MOMENT,
+            "published_at": _MOMENT,
+            "code_deployed_at": _MOMENT,
+            "started_at": _MOMENT,
+            "ended_at": _MOMENT,
+            "resulting_variant": _TEXT,
+        },
+        key=("test_key",),
+    ),
+    DimensionTable(
+        view="settings_groups",
+        columns={
+            "test_key": _TEXT,
+            "settings_group": pa.int32(),
+            "state": _TEXT,
+            "proposed_at": _MOMENT,
+            "proposed_by": _TEXT,
+            "prepared_at": _MOMENT,
+            "starts_at": _MOMENT,
+            "ends_at": _MOMENT,
+            "conditions": _TEXT,
+            "kept_groups": pa.int32(),
+        },
+        key=("test_key", "settings_group"),
+    ),
+    DimensionTable(
+        view="variants",
+        columns={
+            "test_key": _TEXT,
+            "settings_group": pa.int32(),
+            "variant": _TEXT,
+            "is_control": pa.bool_(),
+            "groups": pa.int32(),
+            "users": pa.int64(),
+        },
+        key=("test_key", "settings_group", "variant"),
+    ),
+    DimensionTable(
+        view="split_groups",
+        columns={"test_key": _TEXT, "settings_group": pa.int32(), "split_group": pa.int32(), "variant": _TEXT},
+        key=("test_key", "settings_group", "split_group"),
+    ),
+    DimensionTable(
+        view="changes",
+        columns={
+            "position": pa.int64(),
+            "changed_at": _MOMENT,
+            "actor": _TEXT,
+            "test_key": _TEXT,
+            "kind": _TEXT,
+            "settings_group": pa.int32(),
+            "sentence": _TEXT,
+        },
+        key=("position",),
+    ),
+)
+
+
+def new_rows(rows: DimensionRows) -> Iterator[tuple[DimensionTable, pa.Table]]:
+    """Yield each table for which there are new rows, with them."""
+    for table in TABLES:
+        found: Sequence[Any] = getattr(rows, table.view)
+        if found:
+            yield table, pa.Table.from_pylist([asdict(row) for row in found], schema=table.schema)

@@ -1,0 +1,122 @@
+"""The port of BI's dimensions: what was tested, on whom, and who changed what; beside the hits, to be joined with them.
+
+Promises, each held by the contract suite `tests/contract/test_dimension_warehouse.py`:
+
+1. Rows and offsets move in one transaction, offsets by compare-and-set: as `warehouse.hits` has it.
+2. A row that comes again takes the place of the one with its key: what is stored twice is there once.
+3. The views show nothing of a test that is a Draft: a Draft is invisible to others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from warehouse.hits import OffsetRange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitTestRow:
+    """A split test as it is now. Moments are aware UTC, by the application's clock; None: it did not happen."""
+
+    test_key: str
+    name: str
+    type: str
+    author: str
+    issue_key: str
+    status: str
+    settings_group: int
+    created_at: datetime
+    published_at: datetime | None
+    code_deployed_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    resulting_variant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsGroupRow:
+    """A version of a test's settings. `state` is proposed, prepared or failed; `conditions` JSON text."""
+
+    test_key: str
+    settings_group: int
+    state: str
+    proposed_at: datetime
+    proposed_by: str
+    prepared_at: datetime | None
+    starts_at: datetime
+    ends_at: datetime
+    conditions: str
+    kept_groups: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantRow:
+    """A variant of a settings group. `groups` counts its split groups, `users` the users estimated to carry them."""
+
+    test_key: str
+    settings_group: int
+    variant: str
+    is_control: bool
+    groups: int
+    users: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitGroupRow:
+    """A split group and the variant that owns it in a settings group."""
+
+    test_key: str
+    settings_group: int
+    split_group: int
+    variant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRow:
+    """A line of the changelog. `settings_group` is the one it is about, else the one that was current, 0 for none."""
+
+    position: int
+    changed_at: datetime
+    actor: str
+    test_key: str
+    kind: str
+    settings_group: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimensionRows:
+    """What is new since the last store. Of the tests in `discarded` everything that was stored before is deleted."""
+
+    discarded: Sequence[str] = ()
+    split_tests: Sequence[SplitTestRow] = ()
+    settings_groups: Sequence[SettingsGroupRow] = ()
+    variants: Sequence[VariantRow] = ()
+    split_groups: Sequence[SplitGroupRow] = ()
+    changes: Sequence[ChangeRow] = ()
+
+
+class DimensionWarehouse(Protocol):
+    """Where the dimensions are. In one database with the hits; safe to use beside the sink that writes them."""
+
+    def prepare(self) -> None:
+        """Create what is missing of the tables and views, those of the hits among them.
+
+        Raises:
+            WarehouseTooNew: the tables are a newer release's.
+            WarehouseDown: see there, as in every method below.
+        """
+        ...
+
+    def offsets(self, topic: str) -> Mapping[int, int]:
+        """See `HitWarehouse.offsets`."""
+        ...
+
+    def store(self, rows: DimensionRows, ranges: Sequence[OffsetRange]) -> None:
+        """Store `rows` and move the offsets of `ranges`, in one transaction, or nothing of it.
+
+        Raises:
+            Fenced, WarehouseDown, WarehouseRefused: see `HitWarehouse.store`.
+        """
+        ...

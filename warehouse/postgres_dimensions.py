@@ -1,0 +1,49 @@
+"""The dimensions in PostgreSQL, in the database of the hits."""
+
+from collections.abc import Mapping, Sequence
+
+from warehouse.dimension_tables import TABLES, new_rows
+from warehouse.dimensions import DimensionRows
+from warehouse.hits import OffsetRange
+from warehouse.postgres_hits import PostgresHits, move_offset
+
+
+class PostgresDimensions:
+    """A `warehouse.dimensions.DimensionWarehouse` beside the hits of `hits`, whose owner closes it."""
+
+    def __init__(self, hits: PostgresHits) -> None:
+        self._hits = hits
+
+    def prepare(self) -> None:
+        """See `DimensionWarehouse.prepare`."""
+        self._hits.prepare()
+        with self._hits.transaction() as connection:
+            for table in TABLES:
+                for statement in table.create():
+                    connection.execute(statement.encode())
+                key = ", ".join(table.key)
+                connection.execute(
+                    f"CREATE UNIQUE INDEX IF NOT EXISTS {table.name}_key ON {table.name} ({key})".encode()
+                )
+
+    def offsets(self, topic: str) -> Mapping[int, int]:
+        """See `DimensionWarehouse.offsets`."""
+        return self._hits.offsets(topic)
+
+    def store(self, rows: DimensionRows, ranges: Sequence[OffsetRange]) -> None:
+        """See `DimensionWarehouse.store`."""
+        with self._hits.transaction() as connection:
+            for part in ranges:
+                move_offset(connection, part)
+            if rows.discarded:
+                for table in TABLES:
+                    query = f"DELETE FROM {table.name} WHERE test_key = ANY(%s)"  # noqa: S608 - a constant
+                    connection.execute(query.encode(), [list(rows.discarded)])
+            for table, found in new_rows(rows):
+                connection.execute(f"CREATE TEMPORARY TABLE new_rows (LIKE {table.name}) ON COMMIT DROP".encode())
+                with connection.cursor() as cursor, cursor.copy("COPY new_rows FROM STDIN") as copy:
+                    for row in found.to_pylist():
+                        copy.write_row(list(row.values()))
+                for statement in table.replace():
+                    connection.execute(statement.encode())
+                connection.execute("DROP TABLE new_rows")
