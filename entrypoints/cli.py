@@ -57,6 +57,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "agent": "entrypoints.process_commands:agent",
         "laid-out": "entrypoints.process_commands:laid_out",
         "bi-sink": "entrypoints.process_commands:bi_sink",
+        "dimensions": "entrypoints.process_commands:dimensions",
         "code-deployed": "entrypoints.process_commands:code_deployed",
         "notifier": "entrypoints.process_commands:notifier",
     },

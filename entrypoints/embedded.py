@@ -15,6 +15,7 @@ from consumers.code_deployed import CHECKPOINTS as CODE_DEPLOYED_CHECKPOINTS
 from consumers.code_deployed import GROUP as CODE_DEPLOYED_GROUP
 from consumers.code_deployed import CodeDeployedWatcher
 from consumers.dead_letters import DeadLetterWriter
+from consumers.dimensions import DimensionsFollower
 from consumers.laid_out import LaidOutFollower
 from consumers.laid_out_reports import LaidOutReporter
 from consumers.notifier import NotifierFollower
@@ -30,7 +31,8 @@ from notifications.notifier import Notifier
 from projections.laid_out import begin_anew
 from streams.kafka_broker import KafkaBroker
 from streams.kafka_embedded import EmbeddedBroker
-from streams.topics import HITS, all_topics
+from streams.topics import HITS, LIFECYCLE, all_topics
+from warehouse.duckdb_dimensions import DuckDbDimensions
 from warehouse.duckdb_hits import DuckDbHits
 
 
@@ -63,6 +65,8 @@ class EmbeddedUserSplit:
         self.broker.ensure_topics(all_topics(hit_partitions=4))
         self.warehouse = DuckDbHits(self.warehouse_path)
         self.warehouse.prepare()
+        self._dimensions = DuckDbDimensions(self.warehouse)
+        self._dimensions.prepare()
         self._forget_the_last_broker()
         self._start()
         return self
@@ -100,6 +104,7 @@ class EmbeddedUserSplit:
     def _forget_the_last_broker(self) -> None:
         """Start every reader and the relay from the beginning: this broker is new and empty, whatever the last held."""
         self.warehouse.forget_offsets(HITS)
+        self.warehouse.forget_offsets(LIFECYCLE)
         with write_transaction(self.backbone.engine) as connection:
             forget(connection, RELAY_CHECKPOINT)
             forget(connection, CODE_DEPLOYED_CHECKPOINTS)
@@ -113,6 +118,8 @@ class EmbeddedUserSplit:
         crew.start("agent", self._run_agent)
         crew.start("laid-out", LaidOutFollower(engine=backbone.engine, broker=broker, now=now).run)
         crew.start("bi-sink", self._bi_sink().run)
+        dimensions = DimensionsFollower(broker=broker, warehouse=self._dimensions, registry=REGISTRY)
+        crew.start("dimensions", dimensions.run)
         code_deployed = CodeDeployedWatcher(
             source=broker.source(CODE_DEPLOYED_GROUP), engine=backbone.engine, commands=backbone.split_tests
         )

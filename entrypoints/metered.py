@@ -14,7 +14,8 @@ from events.errors import VersionConflict
 from events.registry import FactRegistry
 from events.sql_store import SqlEventStore
 from events.store import Appended, Command, Provenance
-from streams.messages import Message, OutgoingMessage, Topic, TopicPartition
+from streams.message_runs import in_runs
+from streams.messages import Message, MessageRun, OutgoingMessage, Topic, TopicPartition
 from streams.ports import AssignedListener, Broker, DeliveryFailed, LogReader, PartitionsListener, Producer, Source
 from warehouse.hits import HitsPerVariant, HitWarehouse, OffsetRange
 
@@ -97,6 +98,7 @@ class MeteredSource:
 
     def __init__(self, source: Source, metrics: Metrics, *, now: Callable[[], datetime]) -> None:
         self._source = source
+        self._runs = in_runs(source)
         self._now = now
         self._behind_seconds = 0.0
         metrics.ask(lambda: [("usersplit_hits_behind_seconds", {}, self._behind_seconds)])
@@ -115,9 +117,14 @@ class MeteredSource:
     def poll(self, *, max_messages: int, timeout_seconds: float) -> list[Message]:
         """See `Source.poll`."""
         messages = self._source.poll(max_messages=max_messages, timeout_seconds=timeout_seconds)
-        newest = max((message.timestamp_ms for message in messages), default=0)
-        self._behind_seconds = max(0.0, self._now().timestamp() - newest / 1000) if newest else 0.0
+        self._note_the_newest(max((message.timestamp_ms for message in messages), default=0))
         return messages
+
+    def poll_runs(self, *, max_messages: int, timeout_seconds: float) -> list[MessageRun]:
+        """See `RunSource.poll_runs`."""
+        runs = self._runs.poll_runs(max_messages=max_messages, timeout_seconds=timeout_seconds)
+        self._note_the_newest(max((run.last_timestamp_ms for run in runs), default=0))
+        return runs
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         """See `Source.pause`."""
@@ -134,6 +141,9 @@ class MeteredSource:
     def close(self) -> None:
         """See `Source.close`."""
         self._source.close()
+
+    def _note_the_newest(self, timestamp_ms: int) -> None:
+        self._behind_seconds = max(0.0, self._now().timestamp() - timestamp_ms / 1000) if timestamp_ms else 0.0
 
 
 class MeteredWarehouse:

@@ -32,7 +32,7 @@ def migrate() -> None:
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """List, show and replay the messages that could not become hits."""
+    """List, show, replay and drop the messages that could not become hits."""
 
 
 @dead_letters.command("list")
@@ -68,6 +68,17 @@ def replay_letters(names: tuple[str, ...], *, everything: bool) -> None:
     broker = open_broker(KafkaSettings.read())
     count = letters.replay(broker, None if everything else names)
     click.echo(f"Sent {count} to the hits topic again.")
+
+
+@dead_letters.command("drop")
+@click.argument("names", metavar="LETTER", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every dead letter that is there.")
+def drop_letters(names: tuple[str, ...], *, everything: bool) -> None:
+    """Put dead letters aside for good: they are listed and replayed no more."""
+    if bool(names) == everything:
+        raise click.UsageError("Say which: their names, or --all.")
+    count = letters.drop(open_broker(KafkaSettings.read()), None if everything else names)
+    click.echo(f"Dropped {count}.")
 
 
 @click.command()

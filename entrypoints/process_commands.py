@@ -60,6 +60,7 @@ preparer = _process("preparer", processes.run_preparer, "Prepare proposed settin
 relay = _process("relay", processes.run_relay, "Publish facts and configs to Kafka; one leads, others stand by.")
 agent = _process("agent", processes.run_agent, "Keep one config file per test on this server.")
 laid_out = _process("laid-out", processes.run_laid_out, "Keep what the servers have laid out, and who fell silent.")
+dimensions = _process("dimensions", processes.run_dimensions, "Export tests, settings and their changelog to BI.")
 bi_sink = _process("bi-sink", processes.run_bi_sink, "Drain hits from Kafka into the warehouse, every hit once.")
 code_deployed = _process("code-deployed", processes.run_code_deployed, "See from hits that a test's code is deployed.")
 notifier = _process("notifier", processes.run_notifier, "Tell test managers what they wait for.")

@@ -15,6 +15,7 @@ from consumers.bi_sink import BiSink
 from consumers.code_deployed import GROUP as CODE_DEPLOYED_GROUP
 from consumers.code_deployed import CodeDeployedWatcher
 from consumers.dead_letters import DeadLetterWriter
+from consumers.dimensions import DimensionsFollower
 from consumers.laid_out import LaidOutFollower
 from consumers.laid_out_reports import LaidOutReporter
 from consumers.notifier import NotifierFollower
@@ -23,7 +24,7 @@ from consumers.relay import Relay
 from entrypoints.backbone import Backbone, now, open_backbone
 from entrypoints.metered import MeteredBroker, MeteredEventStore, MeteredSource, MeteredWarehouse
 from entrypoints.metrics import Metrics, of_agent, of_projections, of_relay, of_servers
-from entrypoints.parts import open_broker, open_warehouse
+from entrypoints.parts import dimensions_of, open_broker, open_warehouse
 from entrypoints.settings import (
     AgentSettings,
     BiSinkSettings,
@@ -51,6 +52,7 @@ SETTINGS_OF: Final[Mapping[str, type[Settings]]] = MappingProxyType(
         "agent": AgentSettings,
         "laid-out": LaidOutSettings,
         "bi-sink": BiSinkSettings,
+        "dimensions": BiSinkSettings,
         "code-deployed": CodeDeployedSettings,
         "notifier": NotifierSettings,
     }
@@ -119,6 +121,18 @@ def run_bi_sink(settings: BiSinkSettings, stop: Event, metrics: Metrics) -> None
             warehouse=MeteredWarehouse(warehouse, metrics),
             dead_letters=DeadLetterWriter(broker.producer, now=now),
         ).run(stop)
+    finally:
+        warehouse.close()
+
+
+def run_dimensions(settings: BiSinkSettings, stop: Event, metrics: Metrics) -> None:
+    """Export tests, settings groups, variants and the changelog to BI."""
+    warehouse = open_warehouse(settings.warehouse_url.get_secret_value())
+    try:
+        dimensions = dimensions_of(warehouse)
+        dimensions.prepare()
+        broker = MeteredBroker(open_broker(settings), metrics)
+        DimensionsFollower(broker=broker, warehouse=dimensions, registry=REGISTRY).run(stop)
     finally:
         warehouse.close()
 

@@ -7,14 +7,26 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 import usersplit
+from events.database import open_database
 from tests.support.kafka import RealKafka
 from tests.support.postgres import PostgresServer
 from tests.support.terminal import Terminal, wait_until
 from warehouse.postgres_hits import PostgresHits
 
-PROCESSES = ("projector", "preparer", "relay", "agent", "laid-out", "bi-sink", "code-deployed", "notifier")
+PROCESSES = (
+    "projector",
+    "preparer",
+    "relay",
+    "agent",
+    "laid-out",
+    "bi-sink",
+    "dimensions",
+    "code-deployed",
+    "notifier",
+)
 KEY = "green_button"
 
 
@@ -52,6 +64,16 @@ def told_of_servers(terminal: Terminal) -> tuple[list[str], int]:
 
 def listed(terminal: Terminal) -> str:
     return terminal.done("show", KEY)
+
+
+def in_bi_changes(terminal: Terminal) -> str:
+    engine = open_database(terminal.environment["USERSPLIT_WAREHOUSE_URL"].replace("postgresql", "postgresql+psycopg"))
+    try:
+        with engine.connect() as connection:
+            rows = connection.execute(text("SELECT sentence FROM changes WHERE test_key = :key"), {"key": KEY})
+            return "\n".join(row.sentence for row in rows)
+    finally:
+        engine.dispose()
 
 
 @pytest.mark.timeout(240)
@@ -114,6 +136,7 @@ def test_from_a_managers_command_to_a_row_in_bi(terminal: Terminal, tmp_path: Pa
 
         wait_until("every hit is in BI", lambda: in_bi() == shown)
         wait_until("the agent's report arrives", lambda: told_of_servers(terminal) == ([], 1))
+        wait_until("the test's start is in BI", lambda: "Started the test" in in_bi_changes(terminal))
         changes = terminal.run("changelog", KEY, "--json").json()
     assert [entry["actor"] for entry in changes].count("code-deployed") == 1
     assert service.stats().accepted == shown.total()
