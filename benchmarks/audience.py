@@ -21,16 +21,12 @@ import json
 import random
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
-
-# A script's own directory comes first on the path, and there this very file would be found as `audience`.
-sys.path.remove(str(Path(__file__).parent))
 
 import duckdb
 from sqlalchemy import ColumnElement, and_, column, func, select

@@ -321,7 +321,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="usersplit-rebuild-") as directory:
         url = f"sqlite:///{directory}/log.db"
         sqlite = measure(url, given.events, given.runs)
-        in_its_own_process = [sys.executable, __file__, "--events", str(given.events), "--memory-of", url]
+        in_its_own_process = [
+            sys.executable,
+            "-m",
+            "benchmarks.rebuild",
+            "--events",
+            str(given.events),
+            "--memory-of",
+            url,
+        ]
         grown = float(subprocess.run(in_its_own_process, check=True, capture_output=True, text=True).stdout)
         postgresql = (
             on_postgresql(Path(directory), given.events, given.postgresql_runs) if given.postgresql_runs else {}

@@ -27,6 +27,8 @@ from tests.unit.domain.allocation.allocation_requests import (
     seeds,
 )
 
+pytestmark = pytest.mark.thorough
+
 ALMOST = 1e-4
 
 
