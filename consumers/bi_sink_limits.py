@@ -11,7 +11,8 @@ class TooManyDeadLetters(Exception):
     def __init__(self, found: str, last_reason: str) -> None:
         super().__init__(
             f"the BI sink stopped, nothing of this batch was stored or moved: {found}; the last reason was: "
-            f"{last_reason} Look at the producers and at the sink's release, or raise the limits, and start it again."
+            f"{last_reason} Look at the producers and at the sink's release. To make it dead letters, raise "
+            "USERSPLIT_DEAD_LETTERS_IN_A_ROW or USERSPLIT_DEAD_LETTERS_IN_WINDOW for one start."
         )
 
 

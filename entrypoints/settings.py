@@ -162,6 +162,13 @@ class LaidOutSettings(DatabaseSettings, KafkaSettings):
 class BiSinkSettings(KafkaSettings, WarehouseSettings):
     """The BI sink: from Kafka to the warehouse."""
 
+    dead_letters_in_a_row: int = Field(
+        default=500, ge=1, description="so many poisonous messages in a row stop the sink"
+    )
+    dead_letters_in_window: int = Field(
+        default=1000, ge=1, description="so many poisonous messages of the last 100,000 stop the sink"
+    )
+
 
 class ReplaySettings(TerminalSettings, BiSinkSettings):
     """The replay of a CSV: a test in the log, its hits through Kafka, its counts from the warehouse."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.bi_sink_limits import TooManyDeadLetters
 from entrypoints.processes import SETTINGS_OF
 from entrypoints.settings import (
     ALL_SETTINGS,
@@ -124,3 +125,11 @@ def test_a_database_that_is_no_file_is_refused(url: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("USERSPLIT_DATABASE_URL", url)
     with pytest.raises(SettingsError, match=r"USERSPLIT_DATABASE_URL names no file; write sqlite:///path/to/file\.db"):
         DatabaseSettings.read()
+
+
+def test_the_advice_of_a_stopped_sink_names_settings_that_exist() -> None:
+    import re
+
+    mentioned = set(re.findall(r"USERSPLIT_[A-Z_]+", str(TooManyDeadLetters("501 in a row", "Torn."))))
+    assert len(mentioned) == 2
+    assert mentioned <= known_variables()
