@@ -16,6 +16,8 @@ help: ## list the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- set-up: pinned and hashed, from whatever index pip is set up to use -----------------------------------------------
+# --no-deps: the locked files name everything. Left to resolve, an older pip takes `coverage[toml]` for another package
+# than the pinned `coverage`, and refuses the set on the day a newer coverage comes out. `pip check` proves it whole.
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("UserSplit needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -23,13 +25,14 @@ $(BIN)/python:
 
 $(VENV)/.app: requirements/app.txt sdk/pyproject.toml | $(BIN)/python
 	@echo "Setting up: what the application runs on …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/app.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/app.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e sdk
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.app
 	@echo "Setting up: what checks and tests need …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip check --disable-pip-version-check >/dev/null || $(BIN)/python -m pip check
 	@touch $@
 
 .PHONY: setup
