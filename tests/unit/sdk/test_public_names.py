@@ -11,8 +11,12 @@ import usersplit
 import usersplit.conditions
 import usersplit.hits
 import usersplit.hooks
+import usersplit.tracks
 
 SDK = Path(__file__).parents[3] / "sdk"
+
+MODULES = [usersplit.conditions, usersplit.hits, usersplit.hooks, usersplit.tracks]
+FILES = {"hits", "hooks", "tracks"}
 
 PUBLIC = [
     "Answer",
@@ -61,37 +65,43 @@ PUBLIC = [
 def test_the_public_names_are_these() -> None:
     assert sorted(usersplit.__all__) == sorted(PUBLIC)
     public_by_spelling = {name for name in vars(usersplit) if not name.startswith("_")}
-    modules = {"conditions", "hits", "hooks"}
+    modules = {module.__name__.removeprefix("usersplit.") for module in MODULES}
     assert public_by_spelling - modules == set(PUBLIC) - {"__version__"}
 
 
 def test_every_public_name_exists_and_has_one_import_path() -> None:
-    everywhere = [*usersplit.__all__, *usersplit.conditions.__all__, *usersplit.hits.__all__, *usersplit.hooks.__all__]
+    everywhere = [*usersplit.__all__, *(name for module in MODULES for name in module.__all__)]
     assert len(everywhere) == len(set(everywhere))
-    assert all(hasattr(usersplit, name) for name in usersplit.__all__)
+    assert all(hasattr(module, name) for module in [usersplit, *MODULES] for name in module.__all__)
 
 
-def test_modules_are_private_but_for_conditions_hits_and_hooks() -> None:
+def test_modules_are_private_but_for_those_that_services_import() -> None:
     modules = {path.stem for path in (SDK / "usersplit").glob("*.py")} - {"__init__"}
-    assert {module for module in modules if not module.startswith("_")} == {"hits", "hooks"}
+    assert {module for module in modules if not module.startswith("_")} == FILES
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLIC if inspect.isclass(getattr(usersplit, name))])
+CLASSES = {
+    name: getattr(module, name)
+    for module in [usersplit, *MODULES]
+    for name in module.__all__
+    if inspect.isclass(getattr(module, name))
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
 def test_every_public_class_and_method_is_documented(name: str) -> None:
-    public_class = getattr(usersplit, name)
+    public_class = CLASSES[name]
     assert public_class.__doc__
     for method_name, method in inspect.getmembers(public_class, inspect.isfunction):
         if not method_name.startswith("_") and method.__qualname__.startswith(public_class.__name__ + "."):
             assert method.__doc__, f"{name}.{method_name}"
 
 
-def test_every_error_of_the_sdk_has_one_root() -> None:
-    errors: list[type[Exception]] = [usersplit.hits.MalformedHit, usersplit.hits.UnencodableHit]
-    errors += [
-        each for name in PUBLIC if inspect.isclass(each := getattr(usersplit, name)) and issubclass(each, Exception)
-    ]
+def test_every_error_of_the_sdk_has_one_root_and_that_of_conditions_another() -> None:
+    errors = [each for each in CLASSES.values() if issubclass(each, Exception)]
     assert len(errors) > 5
-    assert all(issubclass(error, usersplit.UserSplitError) for error in errors)
+    roots = (usersplit.UserSplitError, usersplit.conditions.ConditionsError)
+    assert [error for error in errors if not issubclass(error, roots)] == []
 
 
 def test_importing_the_sdk_does_nothing_to_the_process() -> None:
