@@ -10,6 +10,8 @@ RUN pip install --no-cache-dir --require-hashes -r requirements/app.txt
 COPY sdk sdk
 RUN pip install --no-cache-dir --no-deps --no-build-isolation ./sdk
 COPY alembic.ini ./
+COPY accounts accounts
+COPY api api
 COPY audience audience
 COPY commands commands
 COPY consumers consumers

@@ -41,6 +41,9 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "For operators": {
         "migrate": "entrypoints.operator_commands:migrate",
+        "accounts": "entrypoints.account_commands:accounts",
+        "create-account": "entrypoints.account_commands:create_account",
+        "change-account": "entrypoints.account_commands:change_account",
         "users": "entrypoints.audience_commands:users_group",
         "projections": "entrypoints.projection_commands:projections",
         "rebuild": "entrypoints.projection_commands:rebuild",
@@ -60,6 +63,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "dimensions": "entrypoints.process_commands:dimensions",
         "code-deployed": "entrypoints.process_commands:code_deployed",
         "notifier": "entrypoints.process_commands:notifier",
+        "serve": "entrypoints.process_commands:serve",
     },
     "To see it run": {
         "demo": "entrypoints.demo_command:demo",
@@ -167,6 +171,8 @@ def _is_meant_for_people(error: Exception) -> bool:
 
 _OUR_ROOMS: Final[frozenset[Any]] = frozenset(
     {
+        "accounts",
+        "api",
         "audience",
         "commands",
         "consumers",

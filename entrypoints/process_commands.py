@@ -64,3 +64,4 @@ dimensions = _process("dimensions", processes.run_dimensions, "Export tests, set
 bi_sink = _process("bi-sink", processes.run_bi_sink, "Drain hits from Kafka into the warehouse, every hit once.")
 code_deployed = _process("code-deployed", processes.run_code_deployed, "See from hits that a test's code is deployed.")
 notifier = _process("notifier", processes.run_notifier, "Tell test managers what they wait for.")
+serve = _process("serve", processes.run_serve, "Serve the HTTP API and the managers' pages.")

@@ -26,6 +26,7 @@ from entrypoints.backbone import Backbone, now, open_backbone
 from entrypoints.metered import MeteredBroker, MeteredEventStore, MeteredSource, MeteredWarehouse
 from entrypoints.metrics import Metrics, of_agent, of_projections, of_relay, of_servers
 from entrypoints.parts import dimensions_of, open_broker, open_warehouse
+from entrypoints.serve import serve
 from entrypoints.settings import (
     AgentSettings,
     BiSinkSettings,
@@ -35,6 +36,7 @@ from entrypoints.settings import (
     MigrateSettings,
     NotifierSettings,
     RelaySettings,
+    ServeSettings,
     Settings,
     TerminalSettings,
 )
@@ -56,6 +58,7 @@ SETTINGS_OF: Final[Mapping[str, type[Settings]]] = MappingProxyType(
         "dimensions": BiSinkSettings,
         "code-deployed": CodeDeployedSettings,
         "notifier": NotifierSettings,
+        "serve": ServeSettings,
     }
 )
 """What each process reads; docker-compose.yml is held against it."""
@@ -162,6 +165,13 @@ def run_notifier(settings: NotifierSettings, stop: Event, metrics: Metrics) -> N
         notifier.close()
 
 
+def run_serve(settings: ServeSettings, stop: Event, metrics: Metrics) -> None:
+    """Serve the HTTP API and the managers' pages."""
+    with _backbone(settings, metrics) as backbone:
+        metrics.ask_database(backbone.engine, of_projections(backbone.store))
+        serve(backbone, settings, stop, metrics)
+
+
 @contextmanager
 def _backbone(settings: DatabaseSettings, metrics: Metrics) -> Iterator[Backbone]:
     def open_store(engine: Engine, registry: FactRegistry) -> MeteredEventStore:
@@ -169,7 +179,7 @@ def _backbone(settings: DatabaseSettings, metrics: Metrics) -> Iterator[Backbone
 
     backbone = open_backbone(
         settings.database_url.get_secret_value(),
-        catalog_path=settings.catalog if isinstance(settings, TerminalSettings) else None,
+        catalog_path=settings.catalog if isinstance(settings, TerminalSettings | ServeSettings) else None,
         open_store=open_store,
     )
     try:

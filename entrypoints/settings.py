@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 PREFIX = "USERSPLIT_"
+_LEAST_SECRET = 32
 
 SettingsType = TypeVar("SettingsType", bound="Settings")
 
@@ -178,6 +179,43 @@ class CodeDeployedSettings(TerminalSettings, KafkaSettings):
     """The code-deployed consumer: from hits to facts."""
 
 
+class AccountSettings(DatabaseSettings):
+    """Commands on accounts in a terminal."""
+
+    new_password: SecretStr = Field(
+        default=SecretStr(""), description="the password to set; empty: the terminal asks for it"
+    )
+
+
+class ServeSettings(DatabaseSettings):
+    """The HTTP API and the managers' pages."""
+
+    http_address: str = Field(default="127.0.0.1", min_length=1, description="the address to listen on")
+    http_port: int = Field(default=8080, ge=0, le=65535, description="the port to listen on")
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s]+)?$",
+        description="the address under which browsers see it, such as https://split.example.com; needed behind a proxy",
+    )
+    trusted_proxies: str = Field(
+        default="127.0.0.1", description="addresses of proxies whose X-Forwarded-… headers count, separated by commas"
+    )
+    session_secret: SecretStr = Field(
+        default=SecretStr(""), description="signs sessions, 32 characters or more; empty: the database keeps one"
+    )
+    session_hours: int = Field(default=168, ge=1, le=8760, description="after how many hours people sign in again")
+    first_superuser: str = Field(default="", description="the account to make where there is none yet")
+    first_superuser_password: SecretStr = Field(default=SecretStr(""), description="the password of that account")
+    catalog: Path | None = Field(default=None, description="catalog of filters (TOML); the shipped one by default")
+
+    @field_validator("session_secret")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and len(value.get_secret_value()) < _LEAST_SECRET:
+            raise ValueError("is too short to be a secret")
+        return value
+
+
 class NotifierSettings(DatabaseSettings):
     """The notifier: from facts to people."""
 
@@ -196,6 +234,8 @@ ALL_SETTINGS: tuple[type[Settings], ...] = (
     RelaySettings,
     AgentSettings,
     LaidOutSettings,
+    AccountSettings,
+    ServeSettings,
     BiSinkSettings,
     ReplaySettings,
     CodeDeployedSettings,

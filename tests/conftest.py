@@ -11,4 +11,5 @@ pytest_plugins = [
     "tests.support.postgres",
     "tests.support.database",
     "tests.support.kafka",
+    "tests.support.api",
 ]

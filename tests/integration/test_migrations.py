@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Engine, MetaData, Text, inspect, select
 from sqlalchemy.exc import DBAPIError
 
+from accounts import tables as accounts
 from consumers import republish_requests
 from events import checkpoints, sql_store
 from events.database import open_database, write_transaction
@@ -23,7 +24,13 @@ NEWEST = ScriptDirectory(str(ROOT / "migrations")).get_current_head()
 
 def code_metadata() -> MetaData:
     merged = MetaData()
-    for metadata in (sql_store.metadata, checkpoints.metadata, laid_out.metadata, republish_requests.metadata):
+    for metadata in (
+        sql_store.metadata,
+        checkpoints.metadata,
+        laid_out.metadata,
+        republish_requests.metadata,
+        accounts.metadata,
+    ):
         for table in metadata.tables.values():
             table.to_metadata(merged)
     return merged

@@ -1,0 +1,107 @@
+"""The desk at the entrance: takes passwords, sessions and tokens, and says who it is."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from accounts.attempts import Attempts
+from accounts.directory import Account, AccountDirectory
+from accounts.errors import NotSignedIn, SignInFailed, WrongPassword
+from accounts.identity import Identity
+from accounts.passwords import Passwords
+from accounts.sessions import Sessions, secret_of
+from accounts.tokens import ApiTokens
+
+
+class Desk:
+    """Everything about who somebody is, over one database. Safe to share between threads.
+
+    Args:
+        engine: the database.
+        now: the clock.
+        monotonic: the clock that never jumps, for rate limits.
+        passwords: makes and compares hashes.
+        session_secret: signs sessions; empty: one that the database keeps.
+        session_seconds: how long a session lasts.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        passwords: Passwords | None = None,
+        session_secret: str = "",
+        session_seconds: int = 7 * 24 * 3600,
+    ) -> None:
+        self.directory = AccountDirectory(engine, passwords or Passwords(), now)
+        self.tokens = ApiTokens(engine, now)
+        self.sessions = Sessions(session_secret or secret_of(engine), seconds=session_seconds)
+        self._attempts = Attempts(monotonic)
+
+    def sign_in(self, name: str, password: str, *, address: str) -> tuple[Identity, str]:
+        """Return who it is and the value of the session's cookie.
+
+        Raises:
+            WrongPassword: no open account has this name and password.
+            TooManyAttempts: too many wrong ones lately, for this name or from this address.
+        """
+        by_name, by_address = f"name {name.strip().lower()[:100]}", f"address {address}"
+        self._attempts.check(by_name, by_address)
+        account = self.directory.with_password(name, password)
+        if account is None:
+            self._attempts.note_wrong(by_name, by_address)
+            raise WrongPassword
+        self._attempts.note_right(by_name)
+        return self.open_session(account)
+
+    def open_session(self, account: Account) -> tuple[Identity, str]:
+        """Return the identity of an account whose owner was recognized, and the value of the session's cookie.
+
+        Raises:
+            SignInFailed: the account is closed.
+        """
+        if not account.is_active:
+            raise SignInFailed("the account is closed")
+        cookie = self.sessions.write(account.name, account.session_epoch)
+        return Identity(name=account.name, role=account.role), cookie
+
+    def identity_of_session(self, cookie: str) -> Identity | None:
+        """Return who signed in with this cookie's session, None if it is forged or over."""
+        session = self.sessions.read(cookie)
+        if session is None:
+            return None
+        account = self.directory.find(session.name)
+        if account is None or not account.is_active or account.session_epoch != session.epoch:
+            return None
+        return Identity(name=account.name, role=account.role)
+
+    def identity_of_token(self, text: str) -> Identity:
+        """Return whom an API token speaks for.
+
+        Raises:
+            NotSignedIn: see `ApiTokens.identity_of`.
+        """
+        return self.tokens.identity_of(text)
+
+    def identity_of(self, *, authorization: str, api_key: str, cookie: str) -> Identity:
+        """Return who sends these headers: a token wins over a session.
+
+        Raises:
+            NotSignedIn: none of them says it.
+        """
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            return self.identity_of_token(credentials.strip())
+        if authorization:
+            raise NotSignedIn("only Bearer tokens are understood in Authorization")
+        if api_key:
+            return self.identity_of_token(api_key)
+        if not cookie:
+            raise NotSignedIn("nobody is signed in")
+        identity = self.identity_of_session(cookie)
+        if identity is None:
+            raise NotSignedIn("the session is over")
+        return identity

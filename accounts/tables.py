@@ -1,0 +1,48 @@
+"""The tables of accounts, as the code sees them; `migrations` makes them.
+
+They are no events: a password's hash does not belong into a log that is kept for ever and exported.
+"""
+
+from sqlalchemy import Boolean, Column, Integer, MetaData, Table, Text, UniqueConstraint
+
+from events.database import UtcDateTime
+
+metadata = MetaData()
+
+accounts_table = Table(
+    "accounts",
+    metadata,
+    # The name in lower case: Ann and ann are one person.
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    # Empty: the person signs in with the company's identity provider only.
+    Column("password_hash", Text, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    # Sessions carry the number they were made under; a new password or a closed account raises it.
+    Column("session_epoch", Integer, nullable=False),
+    # Issuer and subject of the identity provider, which never change, as names and mail addresses do.
+    Column("issuer", Text, nullable=False, server_default=""),
+    Column("subject", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("issuer", "subject", name="uq_accounts_issuer_subject"),
+)
+
+tokens_table = Table(
+    "api_tokens",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("account", Text, nullable=False, index=True),
+    Column("label", Text, nullable=False),
+    Column("secret_hash", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+secrets_table = Table(
+    "installation_secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,160 @@
+"""API tokens: what programs send in a person's place. Shown once, kept as a hash, limited by scopes and in time."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Engine, Row, insert, select, update
+
+from accounts.errors import NoSuchToken, NotSignedIn, WrongToken, said_of_expiry
+from accounts.identity import PERMISSIONS, Identity, Permission
+from accounts.tables import accounts_table, tokens_table
+from events.database import write_transaction
+
+_FORM: Final = re.compile(r"usersplit_([a-z0-9]{16})_([A-Za-z0-9_-]{43})")
+_MOST_LABEL: Final = 100
+_MOST_TOKENS: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """An API token, without its secret.
+
+    Attributes:
+        label: what its owner calls it.
+        scopes: what it may, at most; never more than its owner's role.
+        expires_at: when it ends, None: never.
+        revoked_at: when it was taken back.
+    """
+
+    token_id: str
+    account: str
+    label: str
+    scopes: tuple[Permission, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ApiTokens:
+    """API tokens in the database. Safe to share between threads."""
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._now = now
+
+    def create(
+        self, account: str, *, label: str, scopes: Iterable[str], expires_at: datetime | None = None
+    ) -> tuple[ApiToken, str]:
+        """Make a token for `account`; return it and its text, which nobody can see again.
+
+        Raises:
+            WrongToken: no label, an unknown scope or none, an end that has passed, or too many tokens.
+        """
+        now, wanted = self._now(), _scopes(scopes)
+        name = label.strip()
+        if not name or len(name) > _MOST_LABEL or not name.isprintable():
+            raise WrongToken(f"a token needs a label of one line and at most {_MOST_LABEL} characters; say what for")
+        if expires_at is not None and expires_at <= now:
+            raise WrongToken("the token would have expired already; give a later end")
+        if sum(token.revoked_at is None for token in self.of(account)) >= _MOST_TOKENS:
+            raise WrongToken(f"{account} has {_MOST_TOKENS} tokens already; revoke those that nobody uses")
+        # 64 bits that name it, and 256 that open it: a hash without salt or slowness is safe for those.
+        token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+        row = {
+            "token_id": token_id,
+            "account": account,
+            "label": name,
+            "secret_hash": _hash(secret),
+            "scopes": " ".join(wanted),
+            "created_at": now,
+            "expires_at": expires_at,
+            "revoked_at": None,
+        }
+        with write_transaction(self._engine) as connection:
+            connection.execute(insert(tokens_table).values(row))
+            made = connection.execute(select(tokens_table).where(tokens_table.c.token_id == token_id)).one()
+        return _token(made), f"usersplit_{token_id}_{secret}"
+
+    def of(self, account: str | None) -> list[ApiToken]:
+        """Return the tokens of an account, of everybody if None; the newest first."""
+        query = select(tokens_table).order_by(tokens_table.c.created_at.desc(), tokens_table.c.token_id)
+        if account is not None:
+            query = query.where(tokens_table.c.account == account)
+        with self._engine.connect() as connection:
+            return [_token(row) for row in connection.execute(query)]
+
+    def revoke(self, token_id: str, *, account: str | None) -> None:
+        """Take a token back, for good. `account` is its owner; None for a superuser, who takes back anybody's.
+
+        Raises:
+            NoSuchToken: there is none, or it is another person's.
+        """
+        mine = tokens_table.c.token_id == token_id
+        if account is not None:
+            mine = mine & (tokens_table.c.account == account)
+        if not token_id.isalnum():
+            raise NoSuchToken(token_id)
+        with write_transaction(self._engine) as connection:
+            changed = connection.execute(
+                update(tokens_table).where(mine, tokens_table.c.revoked_at.is_(None)).values(revoked_at=self._now())
+            )
+            known = connection.execute(select(tokens_table.c.token_id).where(mine)).one_or_none()
+        if not changed.rowcount and known is None:
+            raise NoSuchToken(token_id)
+
+    def identity_of(self, text: str) -> Identity:
+        """Return whom a token speaks for.
+
+        Raises:
+            NotSignedIn: it is no token of ours, revoked, expired, or its owner's account is closed.
+        """
+        parts = _FORM.fullmatch(text)
+        if parts is None:
+            raise NotSignedIn("the API token is not valid")
+        query = (
+            select(tokens_table, accounts_table.c.role, accounts_table.c.is_active)
+            .join(accounts_table, accounts_table.c.name == tokens_table.c.account)
+            .where(tokens_table.c.token_id == parts[1])
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None or not hmac.compare_digest(row.secret_hash, _hash(parts[2])):
+            raise NotSignedIn("the API token is not valid")
+        if row.revoked_at is not None:
+            raise NotSignedIn("the API token was revoked")
+        if row.expires_at is not None and row.expires_at <= self._now():
+            raise NotSignedIn(said_of_expiry(row.expires_at))
+        if not row.is_active:
+            raise NotSignedIn("the account of the API token is closed")
+        return Identity(name=row.account, role=row.role, token_id=row.token_id, scopes=frozenset(_token(row).scopes))
+
+
+def _scopes(scopes: Iterable[str]) -> tuple[Permission, ...]:
+    wanted = set(scopes)
+    if unknown := wanted - set(PERMISSIONS):
+        raise WrongToken(f"{min(unknown)!r:.60} is no scope; use some of {', '.join(PERMISSIONS)}")
+    if not wanted:
+        raise WrongToken(f"a token needs at least one scope of {', '.join(PERMISSIONS)}")
+    return tuple(scope for scope in PERMISSIONS if scope in wanted)
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _token(row: Row[Any]) -> ApiToken:
+    return ApiToken(
+        token_id=row.token_id,
+        account=row.account,
+        label=row.label,
+        scopes=tuple(scope for scope in PERMISSIONS if scope in row.scopes.split()),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )

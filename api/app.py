@@ -1,0 +1,63 @@
+"""The HTTP application: one FastAPI app over the commands and the read models of one database."""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from fastapi import FastAPI
+
+from accounts.desk import Desk
+from api import health, signing_in
+from api.errors import add_error_handlers
+from api.identify import DESCRIBED_SECURITY
+from api.limits import Limits
+from api.measured import Measured, Observe, observe_nothing
+from api.parts import Parts
+
+OPENAPI_URL: Final = "/api/openapi.json"
+
+RenderMetrics: TypeAlias = Callable[[], tuple[str, bytes]]
+"""Gives the metrics of the process: their content type, and their bytes."""
+
+_DESCRIPTION: Final = """\
+Everything the managers' pages can do, and what services ask.
+
+Sign in with an API token (`Authorization: Bearer usersplit_…`), or with a session's cookie. Errors are RFC 9457
+problem documents; `error` names the rule. A change takes `If-Match` (the `ETag` of what was seen; 412 if somebody was
+faster) and `Idempotency-Key` (the same key again gets the first answer).
+"""
+
+
+def _no_metrics() -> tuple[str, bytes]:
+    return "text/plain", b""
+
+
+def create_app(
+    parts: Parts,
+    desk: Desk,
+    *,
+    public_url: str = "",
+    observe: Observe = observe_nothing,
+    render_metrics: RenderMetrics = _no_metrics,
+) -> FastAPI:
+    """Return the application; nothing is connected or started by it.
+
+    Args:
+        parts: the write side and the read models.
+        desk: says who somebody is.
+        public_url: under which address browsers see the application, where a proxy stands before it.
+        observe: told of every request.
+        render_metrics: gives the metrics of the process.
+    """
+    app = FastAPI(
+        title="UserSplit", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None, openapi_url=OPENAPI_URL
+    )
+    app.state.parts = parts
+    app.state.desk = desk
+    app.state.public_url = public_url
+    app.state.render_metrics = render_metrics
+    add_error_handlers(app)
+    for module in (health, signing_in):
+        app.include_router(module.router, dependencies=DESCRIBED_SECURITY if module is not health else None)
+    app.add_middleware(Limits)
+    app.add_middleware(Measured, observe=observe)
+    return app

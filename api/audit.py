@@ -1,0 +1,61 @@
+"""The audit log: a line for everything that was refused, and for every sign-in.
+
+Lines go to the logger `usersplit.audit`, so that they can be sent where a company keeps such lines. Each text that came
+from outside is quoted, so that no name or path can pretend to be a line of its own.
+"""
+
+import logging
+from typing import Final
+
+from starlette.requests import HTTPConnection
+
+from accounts.identity import Identity
+
+_log: Final = logging.getLogger("usersplit.audit")
+
+_LONGEST: Final = 300
+
+
+def note_identity(connection: HTTPConnection, identity: Identity) -> None:
+    """Remember who asks, for the lines of this request."""
+    connection.state.identity = identity
+
+
+def note_refusal(connection: HTTPConnection, status: int, error: str, detail: str) -> None:
+    """Log that a request was refused, by which rule."""
+    _log.warning(
+        "refused: %s %s by %s from %s: %d %s %s",
+        connection.scope.get("method", "WEBSOCKET"),
+        _quoted(connection.scope.get("path", "")),
+        _who(connection),
+        address_of(connection),
+        status,
+        error,
+        _quoted(detail),
+    )
+
+
+def note_sign_in(connection: HTTPConnection, name: str, way: str) -> None:
+    """Log that somebody signed in, by password or by the identity provider."""
+    _log.info("signed in: %s by %s from %s", _quoted(name), way, address_of(connection))
+
+
+def note_change(connection: HTTPConnection, what: str) -> None:
+    """Log a change of accounts or tokens, which no changelog of a test tells."""
+    _log.info("changed: %s by %s from %s", _quoted(what), _who(connection), address_of(connection))
+
+
+def address_of(connection: HTTPConnection) -> str:
+    """Return the address that asks; behind a proxy that is trusted, the one that the proxy tells."""
+    return connection.client.host if connection.client else "unknown"
+
+
+def _who(connection: HTTPConnection) -> str:
+    identity: Identity | None = getattr(connection.state, "identity", None)
+    if identity is None:
+        return "nobody"
+    return f"{identity.name} (token {identity.token_id})" if identity.token_id else identity.name
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")

@@ -1,0 +1,168 @@
+"""Exceptions as HTTP: each named error has a status, and its sentence becomes an RFC 9457 problem document.
+
+    {"type": "urn:usersplit:problem:KeyTaken", "title": "Key taken", "status": 409,
+     "detail": "the key 'green_button' is taken; choose another one", "error": "KeyTaken"}
+
+What is not named here is a bug: it is logged with its traceback, and the caller is told nothing of it.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from accounts import errors as accounts_errors
+from api.audit import note_refusal
+from api.refusals import ApiRefusal
+from domain import errors as domain_errors
+from events import errors as events_errors
+from projections import errors as projections_errors
+from usersplit.conditions import ConditionsError
+
+STATUS_OF: Final[Mapping[type[Exception], int]] = MappingProxyType(
+    {
+        domain_errors.RuleBroken: 422,
+        domain_errors.SplitTestNotFound: 404,
+        domain_errors.NotAManager: 403,
+        domain_errors.KeyTaken: 409,
+        domain_errors.TransitionNotAllowed: 409,
+        domain_errors.NoCurrentSettings: 409,
+        domain_errors.SettingsEnded: 409,
+        domain_errors.SettingsAreFinal: 409,
+        domain_errors.SettingsGroupSuperseded: 409,
+        domain_errors.NothingToRetry: 409,
+        domain_errors.NothingChanges: 409,
+        ConditionsError: 422,
+        events_errors.VersionConflict: 409,
+        events_errors.CommandIdReused: 422,
+        events_errors.UnstorableText: 422,
+        events_errors.UnreadableFact: 422,
+        events_errors.NaiveMoment: 422,
+        events_errors.DatabaseUnavailable: 503,
+        events_errors.SchemaMissing: 503,
+        OperationalError: 503,
+        PoolExhausted: 503,
+        projections_errors.NoLiveGeneration: 503,
+        projections_errors.ProjectionOutdated: 503,
+        projections_errors.NothingToPause: 409,
+        projections_errors.NothingToResume: 409,
+        projections_errors.RebuildSuperseded: 409,
+        accounts_errors.AccountsError: 422,
+        accounts_errors.NotSignedIn: 401,
+        accounts_errors.WrongPassword: 401,
+        accounts_errors.SignInFailed: 401,
+        accounts_errors.TooManyAttempts: 429,
+        accounts_errors.NotAllowed: 403,
+        accounts_errors.CrossSite: 403,
+        accounts_errors.AccountExists: 409,
+        accounts_errors.LastSuperuser: 409,
+        accounts_errors.NoSuchAccount: 404,
+        accounts_errors.NoSuchToken: 404,
+    }
+)
+"""The HTTP status of every error that is meant for people; a subclass has that of its nearest ancestor here."""
+
+_WITHOUT_OUR_WORDS: Final = (OperationalError, PoolExhausted, events_errors.DatabaseUnavailable)
+_PROBLEM: Final = "application/problem+json"
+_WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+_log = logging.getLogger(__name__)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Let every error of `app` become a problem document."""
+    for kind in STATUS_OF:
+        app.add_exception_handler(kind, _named)
+    app.add_exception_handler(ApiRefusal, _refusal)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RecursionError, _too_deep)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def problem(
+    status: int, error: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
+) -> Response:
+    """Return a problem document; `error` is the name of a class, `members` are added to it."""
+    title = _WORD.sub(" ", error).capitalize()
+    document = {"type": f"urn:usersplit:problem:{error}", "title": title, "status": status, "detail": detail}
+    # In ASCII: a sentence may quote half a surrogate pair, which UTF-8 has no bytes for.
+    body = json.dumps({**document, "error": error, **members}, ensure_ascii=True)
+    return Response(body, status_code=status, media_type=_PROBLEM, headers=dict(headers or {}))
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of a named error; 500 for one that has none."""
+    return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+
+
+async def _named(request: Request, error: Exception) -> Response:
+    status, detail = status_of(error), str(error)
+    members: dict[str, object] = {}
+    headers: dict[str, str] = {}
+    if isinstance(error, events_errors.VersionConflict):
+        members["version"] = error.actual
+        status = 412 if "if-match" in request.headers else status
+    if isinstance(error, ConditionsError):
+        members["path"] = error.path
+    if isinstance(error, domain_errors.TransitionNotAllowed):
+        members["possible"] = list(error.possible)
+    if isinstance(error, accounts_errors.TooManyAttempts):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="UserSplit"'
+    if isinstance(error, _WITHOUT_OUR_WORDS):
+        _log.error("%s %s: %s", request.method, request.url.path, error)
+        detail = "the database does not answer; retry later, with the same Idempotency-Key"
+        headers["Retry-After"] = "5"
+    note_refusal(request, status, type(error).__name__, detail)
+    return problem(status, type(error).__name__, detail, headers=headers, **members)
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiRefusal)  # noqa: S101 - what it is registered for
+    note_refusal(request, error.status, type(error).__name__, str(error))
+    return problem(error.status, type(error).__name__, str(error))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+    fields = [{"field": _place(each["loc"]), "message": str(each["msg"])} for each in error.errors()]
+    said = "; ".join(f"{field['field']}: {field['message']}" for field in fields[:5])
+    note_refusal(request, 422, "InvalidRequest", said)
+    return problem(422, "InvalidRequest", said, errors=fields)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    status = HTTPStatus(error.status_code)
+    name = "".join(word.capitalize() for word in status.name.split("_"))
+    note_refusal(request, status, name, str(error.detail))
+    return problem(status, name, str(error.detail), headers=error.headers)
+
+
+async def _too_deep(request: Request, error: Exception) -> Response:
+    del error
+    sentence = "the document's brackets are nested deeper than anything here can be"
+    note_refusal(request, 422, "TooDeep", sentence)
+    return problem(422, "TooDeep", sentence)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    return problem(500, "InternalError", "something went wrong here; it was logged, and an operator can look it up")
+
+
+def _place(location: Any) -> str:
+    return ".".join(str(part) for part in location if part not in {"body", "query", "path", "header"}) or "body"

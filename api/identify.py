@@ -1,0 +1,73 @@
+"""Who sends a request, and whether that person may: the dependency of every endpoint but a few."""
+
+from collections.abc import Callable
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
+from starlette.requests import HTTPConnection
+
+from accounts.desk import Desk
+from accounts.errors import CrossSite, NotSignedIn
+from accounts.identity import Identity, Permission
+from accounts.origin import SAFE_METHODS, is_our_own
+from accounts.sessions import COOKIE
+from api.audit import note_identity
+
+_DESCRIBED = [
+    Security(HTTPBearer(auto_error=False, scheme_name="token", description="An API token")),
+    Security(APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="apiKey", description="An API token")),
+    Security(APIKeyCookie(name=COOKIE, auto_error=False, scheme_name="session", description="A signed-in browser")),
+]
+DESCRIBED_SECURITY = [*_DESCRIBED]
+"""For the routers: lets the OpenAPI document say how to sign in. They check nothing."""
+
+
+def identity_of(connection: HTTPConnection, desk: Desk, *, public_url: str = "") -> Identity:
+    """Return who asks.
+
+    Raises:
+        NotSignedIn: nobody whom we know.
+        CrossSite: a browser's session is to change something on behalf of another site.
+    """
+    headers = connection.headers
+    authorization, api_key = headers.get("authorization", ""), headers.get("x-api-key", "")
+    identity = desk.identity_of(authorization=authorization, api_key=api_key, cookie=connection.cookies.get(COOKIE, ""))
+    note_identity(connection, identity)
+    # Behind the identity, so that the audit line can name who was made to ask.
+    changes = connection.scope.get("method", "GET") not in SAFE_METHODS
+    if changes and not identity.token_id and not is_our_own(headers, public_url=public_url):
+        raise CrossSite
+    return identity
+
+
+def needs(permission: Permission) -> Callable[[Request], Identity]:
+    """Return the dependency that lets in who has `permission`.
+
+    It raises NotSignedIn, CrossSite or NotAllowed; see `api.errors`.
+    """
+
+    def identify(request: Request) -> Identity:
+        desk: Desk = request.app.state.desk
+        identity = identity_of(request, desk, public_url=request.app.state.public_url)
+        identity.require(permission)
+        return identity
+
+    return identify
+
+
+def maybe_identity(request: Request) -> Identity | None:
+    """Return who asks, None if nobody is signed in: for what everybody may ask, and answers more to some."""
+    try:
+        return identity_of(request, request.app.state.desk, public_url=request.app.state.public_url)
+    except NotSignedIn:
+        return None
+
+
+Reader: TypeAlias = Annotated[Identity, Depends(needs("read"))]
+Evaluator: TypeAlias = Annotated[Identity, Depends(needs("evaluate"))]
+Overrider: TypeAlias = Annotated[Identity, Depends(needs("override"))]
+Creator: TypeAlias = Annotated[Identity, Depends(needs("create"))]
+Steerer: TypeAlias = Annotated[Identity, Depends(needs("steer"))]
+Operator: TypeAlias = Annotated[Identity, Depends(needs("operate"))]
+Administrator: TypeAlias = Annotated[Identity, Depends(needs("administer"))]

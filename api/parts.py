@@ -1,0 +1,44 @@
+"""What the API is built of: the write side and the read models of one database, as the composition root wires them."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+
+from commands.split_tests import SplitTestCommands
+from events.store import EventStore
+from projections.projector import Projector
+from usersplit.conditions import Catalog
+
+
+class Parts(Protocol):
+    """The parts, shared by all requests; each is safe to share between threads."""
+
+    @property
+    def engine(self) -> Engine:
+        """The database of the read models and the accounts."""
+        ...
+
+    @property
+    def store(self) -> EventStore:
+        """The event log."""
+        ...
+
+    @property
+    def catalog(self) -> Catalog:
+        """The filters that conditions can use."""
+        ...
+
+    @property
+    def projector(self) -> Projector:
+        """Brings the read models up to the log."""
+        ...
+
+    @property
+    def split_tests(self) -> SplitTestCommands:
+        """The commands on split tests."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Return a connection to the read models, which show everything that was committed before this call."""
+        ...

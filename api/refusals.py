@@ -1,0 +1,75 @@
+"""What the API itself refuses, before any command or query is asked.
+
+ApiRefusal
+├── WrongIfMatch          If-Match is not an ETag that we gave
+├── WrongIdempotencyKey   an Idempotency-Key that cannot be one
+├── WrongCursor           `after` is not what a list gave as `next`
+├── NothingThen           the test did not exist then, or was a Draft that this person could not have seen
+├── BehindTheLog          a position that nothing was recorded at yet
+└── NoSuchThing           there is nothing of this name
+"""
+
+from typing import ClassVar
+
+
+class ApiRefusal(Exception):
+    """The root of these refusals. Nothing was changed."""
+
+    status: ClassVar[int] = 422
+
+
+class WrongIfMatch(ApiRefusal):
+    """The precondition cannot be read; ignoring it would overwrite what it was to protect."""
+
+    status = 400
+
+    def __init__(self, value: str) -> None:
+        super().__init__(f'If-Match is {value!r:.80}; send the ETag that a GET of the test gave, such as "7"')
+
+
+class WrongIdempotencyKey(ApiRefusal):
+    """The key cannot be kept."""
+
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key must be 1 to 200 printable ASCII characters, such as a UUID")
+
+
+class WrongCursor(ApiRefusal):
+    """The cursor is of another list, or damaged."""
+
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("after is not a cursor; send what the list before gave as next, or nothing")
+
+
+class NothingThen(ApiRefusal):
+    """The same for a test that was not there and for a Draft of others."""
+
+    status = 404
+
+    def __init__(self, key: str, position: int) -> None:
+        super().__init__(
+            f"there was no split test {key!r:.120} that you could see at position {position}; its changelog says since "
+            "when"
+        )
+
+
+class BehindTheLog(ApiRefusal):
+    """The log does not reach that far."""
+
+    status = 404
+
+    def __init__(self, position: int, head: int) -> None:
+        super().__init__(f"position {position} is not in the log yet: it ends at {head}")
+
+
+class NoSuchThing(ApiRefusal):
+    """There is nothing of this name."""
+
+    status = 404
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"there is no {what} {name!r:.120}; check its name")

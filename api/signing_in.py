@@ -1,0 +1,76 @@
+"""Signing in and out, and who one is."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from accounts.desk import Desk
+from accounts.errors import CrossSite
+from accounts.identity import Identity, Permission, Role
+from accounts.origin import is_foreign
+from accounts.sessions import COOKIE
+from api.audit import address_of, note_identity, note_sign_in
+from api.identify import needs
+
+router = APIRouter(tags=["people"])
+
+
+class SignIn(BaseModel):
+    """A name and its password."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=200)
+    password: str = Field(max_length=1000)
+
+
+class Me(BaseModel):
+    """Who asks, and what that person may."""
+
+    name: str
+    role: Role
+    permissions: list[Permission]
+
+
+def me_of(identity: Identity) -> Me:
+    """Return what is told of an identity."""
+    return Me(name=identity.name, role=identity.role, permissions=sorted(identity.permissions))
+
+
+def set_session_cookie(request: Request, response: Response, cookie: str) -> None:
+    """Hand the browser its session: out of reach for scripts, and for requests that other sites make it send."""
+    desk: Desk = request.app.state.desk
+    is_secure = request.url.scheme == "https" or request.app.state.public_url.startswith("https:")
+    response.set_cookie(COOKIE, cookie, max_age=desk.sessions.seconds, httponly=True, secure=is_secure, samesite="lax")
+
+
+@router.post("/api/v1/session", summary="Sign in with a name and a password")
+def sign_in(request: Request, response: Response, given: SignIn) -> Me:
+    """Start a session, in a cookie. After a few wrong passwords each further attempt has to wait longer: 429."""
+    if is_foreign(request.headers, public_url=request.app.state.public_url):
+        raise CrossSite
+    desk: Desk = request.app.state.desk
+    identity, cookie = desk.sign_in(given.name, given.password, address=address_of(request))
+    note_identity(request, identity)
+    note_sign_in(request, identity.name, "password")
+    set_session_cookie(request, response, cookie)
+    return me_of(identity)
+
+
+@router.delete("/api/v1/session", summary="Sign out in this browser", status_code=204)
+def sign_out(request: Request, response: Response, everywhere: bool = False) -> None:  # noqa: FBT001, FBT002 - a query
+    """Take the cookie away; with `everywhere`, end all sessions of the account."""
+    if is_foreign(request.headers, public_url=request.app.state.public_url):
+        raise CrossSite
+    desk: Desk = request.app.state.desk
+    identity = desk.identity_of_session(request.cookies.get(COOKIE, ""))
+    if everywhere and identity is not None:
+        desk.directory.end_sessions(identity.name)
+    response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+
+
+@router.get("/api/v1/me", summary="Who I am")
+def me(identity: Annotated[Identity, Depends(needs("evaluate"))]) -> Any:
+    """Return the account behind the session or the token."""
+    return me_of(identity)

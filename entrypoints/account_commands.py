@@ -1,0 +1,91 @@
+"""What operators do with people's accounts: make one (the first superuser too), change it, list all."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from accounts.desk import Desk
+from accounts.identity import ROLES
+from entrypoints.backbone import now, open_backbone
+from entrypoints.console import DataTable, console, plain
+from entrypoints.settings import AccountSettings
+from events.database import named_errors
+
+name_argument = click.argument("name")
+
+
+class PasswordsDiffer(Exception):
+    """A password that was typed twice came out differently."""
+
+    def __init__(self) -> None:
+        super().__init__("the two passwords differ; type them again")
+
+
+@contextmanager
+def _desk() -> Iterator[tuple[Desk, AccountSettings]]:
+    settings = AccountSettings.read()
+    backbone = open_backbone(settings.database_url.get_secret_value())
+    try:
+        with named_errors():
+            yield Desk(backbone.engine, now=now, monotonic=time.monotonic), settings
+    finally:
+        backbone.close()
+
+
+def _password(settings: AccountSettings) -> str:
+    given = settings.new_password.get_secret_value()
+    if given:
+        return given
+    first = str(click.prompt("Password", hide_input=True, err=True))
+    if click.prompt("Once more", hide_input=True, err=True) != first:
+        raise PasswordsDiffer
+    return first
+
+
+@click.command("create-account")
+@name_argument
+@click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True, help="What the person may do.")
+@click.option("--openid-only", is_flag=True, help="No password: the company's identity provider alone opens it.")
+def create_account(name: str, role: str, *, openid_only: bool) -> None:
+    """Make an account. The first one should be a superuser, who makes the others on the pages.
+
+    The password is asked for, or taken from USERSPLIT_NEW_PASSWORD. Never a command's argument: others can see those.
+    """
+    with _desk() as (desk, settings):
+        account = desk.directory.create(name, role, password=None if openid_only else _password(settings))
+    click.echo(f"{account.name} can sign in, as {account.role}.")
+
+
+@click.command("change-account")
+@name_argument
+@click.option("--role", type=click.Choice(ROLES), help="Another role.")
+@click.option("--close", "is_active", flag_value=False, default=None, type=bool, help="Let nobody in with it any more.")
+@click.option("--open", "is_active", flag_value=True, default=None, type=bool, help="Open a closed one again.")
+@click.option("--password", "new_password", is_flag=True, help="Set a new password; it is asked for.")
+def change_account(name: str, role: str | None, is_active: bool | None, *, new_password: bool) -> None:  # noqa: FBT001 - click gives options by name
+    """Change an account: its role, its password; close it, or open it again."""
+    if role is None and is_active is None and not new_password:
+        raise click.UsageError("Say what to change: --role, --close, --open or --password.")
+    with _desk() as (desk, settings):
+        if new_password:
+            desk.directory.set_password(name, _password(settings))
+        account = desk.directory.change(name, role=role, is_active=is_active)
+    click.echo(f"{account.name} is {account.role}, {'open' if account.is_active else 'closed'}.")
+
+
+@click.command("accounts")
+def accounts() -> None:
+    """List the accounts: who may do what, and how each signs in."""
+    with _desk() as (desk, _):
+        found = desk.directory.all()
+    if not found:
+        click.echo("No accounts yet. Make one: python -m entrypoints create-account NAME --role superuser")
+        return
+    table = DataTable("account", "role", "signs in by", "state", "since (UTC)")
+    for account in found:
+        state = "open" if account.is_active else plain("closed", style="red")
+        ways = ", ".join(account.signs_in_by) or "nothing"
+        table.add_row(account.name, account.role, ways, state, f"{account.created_at:%Y-%m-%d %H:%M}")
+    console().print(table)

@@ -1,0 +1,151 @@
+"""`serve`: the HTTP API, wired, and run by uvicorn until it is time to stop."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator
+from threading import Event
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from accounts.desk import Desk
+from api.app import create_app
+from entrypoints.backbone import Backbone, now
+from entrypoints.metrics import Metrics
+from entrypoints.settings import ServeSettings
+
+_ASK_SECONDS: Final = 0.5
+_GRACE_SECONDS: Final = 10
+
+_log = logging.getLogger(__name__)
+
+
+class NowhereToListen(Exception):
+    """The port cannot be had."""
+
+    def __init__(self, address: str, port: int) -> None:
+        super().__init__(
+            f"nothing can be served on {address}:{port}: somebody listens there, or the address is not of this "
+            "machine; set USERSPLIT_HTTP_ADDRESS and USERSPLIT_HTTP_PORT"
+        )
+
+
+class NoPasswordForFirst(Exception):
+    """The first superuser needs a password."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "USERSPLIT_FIRST_SUPERUSER needs USERSPLIT_FIRST_SUPERUSER_PASSWORD; or leave both out and run: "
+            "python -m entrypoints create-account NAME --role superuser"
+        )
+
+
+def serve(backbone: Backbone, settings: ServeSettings, stop: Event, metrics: Metrics) -> None:
+    """Serve until `stop` is set; requests under way are given time to end.
+
+    Raises:
+        NowhereToListen: the port is taken.
+        NoPasswordForFirst: a first superuser without a password.
+    """
+    desk = open_desk(backbone, settings)
+    make_first_superuser(desk, settings)
+    # Read models that were never built would answer 503 until a projector came; one reading builds them.
+    backbone.projector.catch_up()
+    app = build_app(backbone, desk, settings, metrics)
+    config = uvicorn.Config(
+        app,
+        host=settings.http_address,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    asyncio.run(_serve(_Server(config), settings, stop))
+
+
+def open_desk(backbone: Backbone, settings: ServeSettings) -> Desk:
+    """Return the desk that says who people are."""
+    return Desk(
+        backbone.engine,
+        now=now,
+        monotonic=time.monotonic,
+        session_secret=settings.session_secret.get_secret_value(),
+        session_seconds=settings.session_hours * 3600,
+    )
+
+
+def make_first_superuser(desk: Desk, settings: ServeSettings) -> None:
+    """Make the account of the settings where there is none at all; say how to make one where there is none.
+
+    Raises:
+        NoPasswordForFirst: it has no password.
+        accounts.errors.AccountsError: its name or password cannot be one.
+    """
+    if not desk.directory.is_empty():
+        return
+    if not settings.first_superuser:
+        _log.warning("nobody can sign in yet; run: python -m entrypoints create-account NAME --role superuser")
+        return
+    password = settings.first_superuser_password.get_secret_value()
+    if not password:
+        raise NoPasswordForFirst
+    account = desk.directory.create(settings.first_superuser, "superuser", password=password)
+    _log.info("the first superuser is %s", account.name)
+
+
+def build_app(backbone: Backbone, desk: Desk, settings: ServeSettings, metrics: Metrics) -> FastAPI:
+    """Return the application with everything that is mounted on it."""
+    seconds = metrics.seconds("usersplit_http_seconds", "method", "route", "status")
+
+    def observe(method: str, route: str, status: int, took: float) -> None:
+        seconds.labels(method, route, str(status)).observe(took)
+
+    return create_app(
+        backbone,
+        desk,
+        public_url=settings.public_url,
+        observe=observe,
+        render_metrics=lambda: (CONTENT_TYPE_LATEST, generate_latest(metrics.registry)),
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `entrypoints.liveness`, which every process of ours listens with."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def _serve(server: _Server, settings: ServeSettings, stop: Event) -> None:
+    async with _stopping(server, stop):
+        try:
+            await server.serve()
+        except SystemExit as ended:  # what uvicorn does where it cannot listen
+            raise NowhereToListen(settings.http_address, settings.http_port) from ended
+
+
+@contextlib.asynccontextmanager
+async def _stopping(server: _Server, stop: Event) -> AsyncIterator[None]:
+    """Let the server end once `stop` is set. Each question is a sign that the event loop turns."""
+
+    async def ask() -> None:
+        while not stop.is_set():
+            await asyncio.sleep(_ASK_SECONDS)
+        server.should_exit = True
+
+    asking = asyncio.create_task(ask())
+    try:
+        yield
+    finally:
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking

@@ -1,0 +1,108 @@
+"""The HTTP API over a fresh database, asked by people with accounts."""
+
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from accounts.desk import Desk
+from accounts.identity import PERMISSIONS, Role
+from api.app import create_app
+from entrypoints.backbone import Backbone
+from tests.support.people import open_desk, sign_up
+
+with warnings.catch_warnings():
+    # It would rather have a successor of httpx, which nothing else here needs.
+    warnings.filterwarnings("ignore", message="Using `httpx` with")
+    from starlette.testclient import TestClient
+
+PEOPLE: Final[Mapping[str, Role]] = {
+    "root": "superuser",
+    "ann": "manager",
+    "boris": "manager",
+    "dora": "developer",
+    "quentin": "qa",
+    "vera": "viewer",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """The application, its parts, and a client for each of `PEOPLE`."""
+
+    app: FastAPI
+    backbone: Backbone
+    desk: Desk
+    client: TestClient
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def headers(self, name: str) -> dict[str, str]:
+        """The headers with which `name` asks; nobody if it is empty."""
+        if not name:
+            return {}
+        if name not in self.tokens:
+            _, self.tokens[name] = self.desk.tokens.create(name, label="test", scopes=PERMISSIONS)
+        return {"Authorization": f"Bearer {self.tokens[name]}"}
+
+    def ask(self, name: str, method: str, path: str, **rest: Any) -> httpx.Response:
+        """Ask as `name`."""
+        headers = {**self.headers(name), **rest.pop("headers", {})}
+        response: httpx.Response = self.client.request(method, path, headers=headers, **rest)
+        return response
+
+    def done(self, name: str, method: str, path: str, **rest: Any) -> Any:
+        """Ask for what must succeed; return the JSON of the answer."""
+        response = self.ask(name, method, path, **rest)
+        assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
+        return response.json() if response.content else None
+
+    def refused(self, name: str, method: str, path: str, **rest: Any) -> tuple[int, str]:
+        """Ask for what must be refused with a problem document; return its status and error."""
+        response = self.ask(name, method, path, **rest)
+        assert response.headers["content-type"] == "application/problem+json", response.text
+        document = response.json()
+        assert document["status"] == response.status_code
+        assert document["type"].endswith(document["error"])
+        assert document["title"]
+        assert document["detail"]
+        return response.status_code, document["error"]
+
+
+@contextmanager
+def serving(database_url: str) -> Iterator[Api]:
+    """Yield the API over the database at `database_url`, which has the newest schema."""
+    backbone = Backbone(database_url)
+    desk = open_desk(backbone.engine)
+    app = create_app(backbone, desk)
+    try:
+        with TestClient(app, raise_server_exceptions=False, base_url="http://testserver") as client:
+            yield Api(app=app, backbone=backbone, desk=desk, client=client)
+    finally:
+        backbone.close()
+
+
+@pytest.fixture(scope="session")
+def peopled_sqlite_file(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the newest schema and the accounts of `PEOPLE`, to be copied."""
+    file = tmp_path_factory.mktemp("peopled") / "template.db"
+    shutil.copy(migrated_sqlite_file, file)
+    backbone = Backbone(f"sqlite:///{file}")
+    sign_up(open_desk(backbone.engine), *PEOPLE.items())
+    backbone.projector.catch_up()
+    backbone.close()
+    return file
+
+
+@pytest.fixture
+def api(peopled_sqlite_file: Path, tmp_path: Path) -> Iterator[Api]:
+    """The API over a fresh SQLite file."""
+    file = shutil.copy(peopled_sqlite_file, tmp_path / "usersplit.db")
+    with serving(f"sqlite:///{file}") as served:
+        yield served
