@@ -138,7 +138,7 @@ async def _stopping(server: _Server, stop: Event) -> AsyncIterator[None]:
     """Let the server end once `stop` is set. Each question is a sign that the event loop turns."""
 
     async def ask() -> None:
-        while not stop.is_set():
+        while not stop.is_set():  # noqa: ASYNC110 - a thread's event; and each question is the sign of life
             await asyncio.sleep(_ASK_SECONDS)
         server.should_exit = True
 
