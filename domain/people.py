@@ -9,10 +9,17 @@ _HIDDEN_STATUSES = ("draft", "discarded")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """A person, or a part of the system, who gives commands. A superuser sees and steers every test."""
+    """A person, or a part of the system, who gives commands.
+
+    Attributes:
+        name: as changelogs carry it.
+        is_superuser: sees and steers every test and every user group, and may do all that follows.
+        may_override: forces units into variants, and switches tests off for them: what QA does.
+    """
 
     name: str
     is_superuser: bool = False
+    may_override: bool = False
 
 
 def can_see(actor: Actor, status: str, author: str, managers: Collection[str]) -> bool:
