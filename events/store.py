@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
+
 from events.errors import NaiveMoment, UnstorableText
 from events.registry import EncodedFact, FactRegistry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
+class StoredEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact in the log, still as bytes, with its place and its provenance.
 
     Attributes:
@@ -43,9 +44,11 @@ class StoredEvent:
         return f"{self.stream}@{self.version}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedFact:
-    """A decoded fact with its place and its provenance: what projections and consumers are given."""
+class RecordedFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A decoded fact with its place and its provenance: what projections and consumers are given.
+
+    A Struct, as `StoredEvent` is: a rebuild makes one per event, and a frozen dataclass takes five times as long.
+    """
 
     position: int
     stream: str

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Row, Table, Text, func, select
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Row, Table, Text, func, select
 
 from events.database import UtcDateTime
 from events.facts import SplitTestCreated
@@ -28,7 +28,8 @@ _NAME = "changelog"
 _template = Table(
     _NAME,
     MetaData(),
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    # On SQLite only a key of the type INTEGER is the row's own number; any other one costs a second tree.
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("key", Text, nullable=False, index=True),
     Column("at", UtcDateTime, nullable=False),
     Column("actor", Text, nullable=False),
@@ -96,4 +97,4 @@ def _entry(row: Row[Any], told: Told) -> ChangelogEntry:
     )
 
 
-PROJECTION = Projection(name=_NAME, version=2, templates=(_template,), apply=_apply)
+PROJECTION = Projection(name=_NAME, version=3, templates=(_template,), apply=_apply)

@@ -168,6 +168,10 @@ _NOTHING_PENDING = {"pending_group": None, "pending_state": "", "pending_reason"
 
 def _change(row: StoredRow, fact: object) -> bool:
     """Change the row as the fact says; False if it says nothing about it."""
+    # Most facts change the status and nothing else, and a look into a table is quicker than a row of cases.
+    if (status := STATUS_AFTER.get(type(fact))) is not None:
+        row["status"] = status
+        return True
     match fact:
         case SettingsGroupProposed():
             row.update(
@@ -184,8 +188,6 @@ def _change(row: StoredRow, fact: object) -> bool:
             row.update(pending_state="proposed", pending_reason="")
         case PropertiesEdited() if (edited := new_type(fact)) is not None:
             row["type"] = edited
-        case _ if (status := STATUS_AFTER.get(type(fact))) is not None:
-            row["status"] = status
         case _:
             return False
     return True

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from events.database import named_errors
 from events.errors import CorruptPayload, PositionGap, UnknownFact
-from events.registry import EncodedFact, FactRegistry
+from events.registry import FactRegistry
 from events.sql_store import SqlEventStore
 from events.store import EventStore, RecordedFact
 from projections.errors import LogBehindProjection
@@ -20,7 +20,7 @@ from projections.rows import moment_of_text
 
 Obstacle: TypeAlias = PositionGap | CorruptPayload | UnknownFact | LogBehindProjection
 
-_Row: TypeAlias = tuple[int, str, int, str, int, bytes, str, datetime]
+_Row: TypeAlias = tuple[int, str, int, str, int, str, str, datetime]
 """Position, stream, version, name, version of the fact, payload, actor, time."""
 
 _NEW_OBJECTS_BEFORE_COLLECTING = 200_000
@@ -63,12 +63,12 @@ def read_batch(store: EventStore, registry: FactRegistry, *, after: int, limit: 
     unknown: list[UnknownFact] = []
     obstacle: Obstacle | None = None
     reached = after
+    decode, keep = registry.decode_payload, facts.append
     for position, stream, version, name, fact_version, payload, actor, recorded_at in _rows(store, after, limit):
         try:
             if position != reached + 1:
                 raise PositionGap(reached + 1, position)  # noqa: TRY301 - one way out for all three obstacles
-            encoded = EncodedFact(name=name, version=fact_version, payload=_without_nul(payload))
-            fact = registry.decode(encoded)
+            fact = decode(name, fact_version, _without_nul(payload))
         except UnknownFact as error:
             if not skip_unknown:
                 obstacle = error
@@ -78,7 +78,7 @@ def read_batch(store: EventStore, registry: FactRegistry, *, after: int, limit: 
             obstacle = error
             break
         else:
-            facts.append(
+            keep(
                 RecordedFact(
                     position=position, stream=stream, version=version, fact=fact, actor=actor, recorded_at=recorded_at
                 )
@@ -114,7 +114,7 @@ def _rows(store: EventStore, after: int, limit: int) -> Iterable[_Row]:
             event.version,
             event.encoded.name,
             event.encoded.version,
-            event.encoded.payload,
+            event.encoded.payload.decode(),
             event.actor,
             event.recorded_at,
         )
@@ -136,20 +136,20 @@ def _rows_in_bulk(engine: Engine, after: int, limit: int) -> Iterator[_Row]:
         found = cursor.fetchall()
     moment_of = moment_of_text if engine.dialect.name == "sqlite" else _utc
     for position, stream, version, name, fact_version, payload, actor, recorded_at in found:
-        yield position, stream, version, name, fact_version, payload.encode(), actor, moment_of(recorded_at)
+        yield position, stream, version, name, fact_version, payload, actor, moment_of(recorded_at)
 
 
 def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
-def _without_nul(payload: bytes) -> bytes:
+def _without_nul(payload: str) -> str:
     r"""Return the payload with the mark of an unreadable character in place of every NUL.
 
     PostgreSQL stores no NUL in a text, so one that came into the log past the domain's rules would pause every
     projection there, and none on SQLite. In JSON it is always written \u0000.
     """
-    return _NUL.sub(rb"\1\\ufffd", payload) if rb"\u0000" in payload else payload
+    return _NUL.sub(r"\1\\ufffd", payload) if r"\u0000" in payload else payload

@@ -133,6 +133,7 @@ class _Rebuild:
         try:
             position = self._build(building)
             self._say("switching", position)
+            self._create_indexes(building)
             built = self._switch([each.at(position) for each in building])
         except (RebuildFailed, RebuildSuperseded):
             self._give_up(building)
@@ -179,6 +180,12 @@ class _Rebuild:
                         coming.result()
                     break
         return position
+
+    def _create_indexes(self, building: Sequence[Generation]) -> None:
+        """Give the rows their indexes, before the transaction in which projectors wait."""
+        with write_transaction(self._engine) as connection:
+            for projection, generation in zip(self._projections, building, strict=True):
+                generations.create_indexes(connection, projection, generation)
 
     def _switch(self, building: Sequence[Generation]) -> list[Generation]:
         position = building[0].position

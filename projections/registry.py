@@ -26,6 +26,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.schema import CreateTable
 
 from projections.errors import NoLiveGeneration, NothingToPause, NothingToResume, ProjectionOutdated
 from projections.projection import Projection, Tables
@@ -115,7 +116,11 @@ def lock(connection: Connection) -> None:
 
 
 def create(connection: Connection, projection: Projection, *, number: int, state: State) -> Generation:
-    """Create the tables of a new generation and its row, at position 0. Call `lock` first."""
+    """Create the tables of a new generation and its row, at position 0. Call `lock` first.
+
+    The tables of one that is being built have no indexes until `create_indexes`: it takes less to sort a whole table
+    once than to keep it sorted while it grows.
+    """
     created = Generation(name=projection.name, generation=number, version=projection.version, position=0, state=state)
     connection.execute(
         insert(projections_table),
@@ -128,8 +133,17 @@ def create(connection: Connection, projection: Projection, *, number: int, state
         },
     )
     for table in projection.tables(number).values():
-        table.create(connection)
+        connection.execute(CreateTable(table))
+    if state != "building":
+        create_indexes(connection, projection, created)
     return created
+
+
+def create_indexes(connection: Connection, projection: Projection, generation: Generation) -> None:
+    """Give the tables of a generation their indexes."""
+    for table in projection.tables(generation.generation).values():
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            index.create(connection)
 
 
 def move(connection: Connection, generation: Generation, *, to: int) -> bool:

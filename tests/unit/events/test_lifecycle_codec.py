@@ -2,7 +2,6 @@
 
 import json
 import struct
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +11,7 @@ import fastavro
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from events.errors import MalformedEvent
 from events.lifecycle_codec import LIFECYCLE_SCHEMA_ID, decode_event, encode_event, lifecycle_schema
