@@ -10,6 +10,8 @@ CODE := entrypoints api consumers commands projections audience notifications ac
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
+# An image may tell Python to keep no bytecode. Tests are rewritten by pytest before they run; kept, that is done once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the commands
@@ -63,8 +65,8 @@ down: ## stop the containers; their volumes stay
 # --- test --------------------------------------------------------------------------------------------------------------
 
 .PHONY: test-fast
-test-fast: $(VENV)/.dev ## the unit tests that are quick: what broke, in half a minute
-	@$(PYTEST) -q -n $(WORKERS) -m "not thorough" tests/unit
+test-fast: $(VENV)/.dev ## the unit tests, all of them: what broke, in half a minute
+	@$(PYTEST) -q -n $(WORKERS) tests/unit
 
 .PHONY: test
 test: $(VENV)/.dev ## every test, the fast ones first; the summary says which Kafka and PostgreSQL they ran on

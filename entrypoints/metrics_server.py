@@ -57,7 +57,8 @@ def metrics_served(
     except OSError as error:
         raise PortTaken(address, port, error.strerror) from error
     server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+    # How soon it notices that it shall stop: every process waits for it at its end.
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="metrics", daemon=True)
     thread.start()
     try:
         yield server.server_port

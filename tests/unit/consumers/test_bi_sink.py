@@ -23,8 +23,6 @@ from warehouse.errors import Fenced
 from warehouse.hits import HITS_SCHEMA, OffsetRange
 from warehouse.memory_hits import MemoryHits
 
-pytestmark = pytest.mark.thorough
-
 NOW = datetime(2026, 5, 3, 12, 0, tzinfo=UTC)
 AT_ONCE = BatchLimits(freshness_seconds=0.0, first_retry_seconds=0.0, last_retry_seconds=0.0)
 PLAIN = Hit(occurred_at=1_777_811_415_123_456, test_key="green_button", settings_group=3, variant="red")

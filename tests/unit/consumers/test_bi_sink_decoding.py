@@ -14,8 +14,6 @@ from consumers.hit_decoding import DecodedHits, decode_hits
 from usersplit.hits import Hit, MalformedHit, decode_hit, encode_hit
 from warehouse.hits import COLUMNS
 
-pytestmark = pytest.mark.thorough
-
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PLAIN = Hit(
     hit_id="01890a5d-ac96-774b-bcce-b302099a8057",

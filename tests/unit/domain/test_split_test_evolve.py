@@ -1,15 +1,12 @@
 from collections.abc import Sequence
 from typing import get_args
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.split_test import SplitTest, evolve, load
 from events.facts import SettingsGroupPrepared, SettingsGroupProposed, SplitTestFact
 from tests.unit.domain.histories import CREATED, KEY, PREPARED, PROPOSED
-
-pytestmark = pytest.mark.thorough
 
 FACT_TYPES = get_args(SplitTestFact)
 small_numbers = st.integers(min_value=-1, max_value=3)

@@ -32,8 +32,6 @@ from tests.unit.domain.histories import (
 )
 from usersplit.conditions import Catalog
 
-pytestmark = pytest.mark.thorough
-
 ACTORS = st.sampled_from([ANNA, ANNA, BORIS, SUPERUSER, STRANGER])
 CATALOG = Catalog()
 PERCENTS = st.sampled_from([0, 5, 10, 50, 100])

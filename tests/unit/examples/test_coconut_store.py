@@ -40,7 +40,7 @@ def visitors() -> Iterator[Visitors]:
     hits = usersplit.HitLogger(usersplit.MemoryHitTransport(), app="coconut-store", environment_name="devel")
     with usersplit.UserSplit(configs=configs, hits=hits) as client, StoreServer(("127.0.0.1", 0), Handler) as server:
         Handler.store = CoconutStore(client)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         visitors = Visitors(f"http://127.0.0.1:{server.server_address[1]}", connections=2)
         yield visitors

@@ -13,8 +13,6 @@ import pytest
 from tests.support.sdk_config_documents import config_document
 from usersplit import Checker, DirectoryConfigs, User
 
-pytestmark = pytest.mark.thorough
-
 CONFIGS_LOG = "usersplit.configs"
 
 

@@ -12,8 +12,6 @@ from usersplit._hit_encoding import HitEncoder
 from usersplit._hit_record import HITS_PER_BATCH, BufferedHit, HitIds, HitOrigin, LoggedHit, hit_of
 from usersplit.hits import Hit, decode_hit, encode_hit
 
-pytestmark = pytest.mark.thorough
-
 ORIGIN = HitOrigin(app="coconut-store", host="web1", environment_name="production")
 NOW_NS = 1_777_900_000_123_456_789
 RANDOM = b"\x01\x02\x03\x04\x05\x06\x07\x08"

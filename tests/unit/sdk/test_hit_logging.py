@@ -29,8 +29,6 @@ from usersplit._hit_accounting import Tally
 from usersplit._hit_record import HITS_PER_BATCH, HitIds
 from usersplit._hit_transport import Record
 
-pytestmark = pytest.mark.thorough
-
 MOMENT_NS = 1_777_900_000_123_456_789
 
 

@@ -15,8 +15,6 @@ from usersplit._hit_spool import HitSpool
 from usersplit._hit_transport import Record
 from usersplit._spool_segments import block_of, read_segment
 
-pytestmark = pytest.mark.thorough
-
 RECORDS = st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=60)), min_size=1, max_size=8)
 
 

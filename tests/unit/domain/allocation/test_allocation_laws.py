@@ -25,8 +25,6 @@ from tests.unit.domain.allocation.allocation_requests import (
     seeds,
 )
 
-pytestmark = pytest.mark.thorough
-
 Allocate: TypeAlias = Callable[[AllocationRequest], Allocation]
 allocators = st.sampled_from(list(ALLOCATORS.values()))
 

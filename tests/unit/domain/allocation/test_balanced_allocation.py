@@ -27,8 +27,6 @@ from tests.unit.domain.allocation.allocation_requests import (
     seeds,
 )
 
-pytestmark = pytest.mark.thorough
-
 ALMOST = 1e-4
 
 

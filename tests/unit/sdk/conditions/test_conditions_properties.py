@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usersplit.conditions import FILTER_TYPES, SCOPES, Catalog, Conditions, ConditionsError, Filter, parse, parse_text
 from usersplit.conditions._evaluate import evaluate
-
-pytestmark = pytest.mark.thorough
 
 # No deadline: a busy machine is not a broken law.
 LAW = settings(deadline=None)

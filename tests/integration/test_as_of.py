@@ -21,8 +21,6 @@ from projections.models import ALL
 from tests.support.histories import KEY, any_history, created, prepared, proposed, published, running, whole_life
 from tests.support.read_models import ReadModels, forget_everything, stored_rows
 
-pytestmark = pytest.mark.thorough
-
 
 @contextmanager
 def as_of(models: ReadModels, position: int, key: str | None = None) -> Iterator[Connection]:

@@ -32,8 +32,6 @@ from projections.models import ALL
 from projections.projector import Projector
 from usersplit.conditions import Catalog
 
-pytestmark = pytest.mark.thorough
-
 NOW = datetime(2026, 4, 20, tzinfo=UTC)
 ANNA = Request(actor=Actor(name="anna"))
 

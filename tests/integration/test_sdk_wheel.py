@@ -6,10 +6,6 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
-pytestmark = pytest.mark.thorough
-
 SDK = Path(__file__).parents[3] / "sdk"
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-import pytest
 from sqlalchemy import Engine
 
 from events.database import write_transaction
@@ -12,8 +11,6 @@ from projections import laid_out, models
 from projections.laid_out import Report
 from projections.projector import Projector
 from tests.support.relayed_facts import create, publish, start, store_of
-
-pytestmark = pytest.mark.thorough
 
 NOW = datetime(2026, 5, 2, 12, tzinfo=UTC)
 
