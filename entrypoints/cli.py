@@ -64,6 +64,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "code-deployed": "entrypoints.process_commands:code_deployed",
         "notifier": "entrypoints.process_commands:notifier",
         "serve": "entrypoints.process_commands:serve",
+        "registry": "entrypoints.process_commands:registry",
     },
     "To see it run": {
         "demo": "entrypoints.demo_command:demo",

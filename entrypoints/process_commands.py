@@ -63,5 +63,6 @@ laid_out = _process("laid-out", processes.run_laid_out, "Keep what the servers h
 dimensions = _process("dimensions", processes.run_dimensions, "Export tests, settings and their changelog to BI.")
 bi_sink = _process("bi-sink", processes.run_bi_sink, "Drain hits from Kafka into the warehouse, every hit once.")
 code_deployed = _process("code-deployed", processes.run_code_deployed, "See from hits that a test's code is deployed.")
+registry = _process("registry", processes.run_registry, "Serve the schemas of the topics as a schema registry does.")
 notifier = _process("notifier", processes.run_notifier, "Tell test managers what they wait for.")
 serve = _process("serve", processes.run_serve, "Serve the HTTP API and the managers' pages.")

@@ -26,6 +26,7 @@ from entrypoints.backbone import Backbone, now, open_backbone
 from entrypoints.metered import MeteredBroker, MeteredEventStore, MeteredSource, MeteredWarehouse
 from entrypoints.metrics import Metrics, of_agent, of_projections, of_relay, of_servers
 from entrypoints.parts import dimensions_of, open_broker, open_warehouse
+from entrypoints.registry_server import serve_registry
 from entrypoints.serve import serve
 from entrypoints.settings import (
     AgentSettings,
@@ -35,6 +36,7 @@ from entrypoints.settings import (
     LaidOutSettings,
     MigrateSettings,
     NotifierSettings,
+    RegistrySettings,
     RelaySettings,
     ServeSettings,
     Settings,
@@ -59,6 +61,7 @@ SETTINGS_OF: Final[Mapping[str, type[Settings]]] = MappingProxyType(
         "code-deployed": CodeDeployedSettings,
         "notifier": NotifierSettings,
         "serve": ServeSettings,
+        "registry": RegistrySettings,
     }
 )
 """What each process reads; docker-compose.yml is held against it."""
@@ -170,6 +173,12 @@ def run_serve(settings: ServeSettings, stop: Event, metrics: Metrics) -> None:
     with _backbone(settings, metrics) as backbone:
         metrics.ask_database(backbone.engine, of_projections(backbone.store))
         serve(backbone, settings, stop, metrics)
+
+
+def run_registry(settings: RegistrySettings, stop: Event, metrics: Metrics) -> None:
+    """Serve the topics' schemas."""
+    del metrics
+    serve_registry(stop, address=settings.registry_address, port=settings.registry_port)
 
 
 @contextmanager

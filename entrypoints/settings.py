@@ -125,6 +125,13 @@ class WarehouseSettings(Settings):
     )
 
 
+class RegistrySettings(Settings):
+    """The schema registry, on its own."""
+
+    registry_address: str = Field(default="127.0.0.1", description="the address the schema registry listens on")
+    registry_port: int = Field(default=8081, ge=0, le=65535, description="the port of the schema registry")
+
+
 class MigrateSettings(DatabaseSettings, KafkaSettings):
     """`migrate` makes the schema; and the topics, if it is told where Kafka is."""
 
@@ -230,6 +237,7 @@ ALL_SETTINGS: tuple[type[Settings], ...] = (
     TerminalSettings,
     KafkaSettings,
     WarehouseSettings,
+    RegistrySettings,
     MigrateSettings,
     RelaySettings,
     AgentSettings,

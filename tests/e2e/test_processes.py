@@ -26,6 +26,7 @@ PROCESSES = (
     "dimensions",
     "code-deployed",
     "notifier",
+    "registry",
 )
 KEY = "green_button"
 
@@ -46,6 +47,7 @@ def terminal(
                 "USERSPLIT_ENVIRONMENT_NAME": "production",
                 "USERSPLIT_HOST": "web-1",
                 "USERSPLIT_METRICS_PORT": "0",
+                "USERSPLIT_REGISTRY_PORT": "0",
             },
         )
         terminal.done("migrate")
