@@ -30,7 +30,7 @@ class RegisteredSchema:
     def is_same(self, text: str) -> bool:
         """Tell whether `text` is this schema, whatever its white space, order of keys and documentation."""
         try:
-            return _essence(json.loads(text)) == _essence(json.loads(self.text))
+            return bool(_essence(json.loads(text)) == _essence(json.loads(self.text)))
         except (ValueError, RecursionError):
             return False
 

@@ -109,6 +109,7 @@ def test_confluents_client_finds_every_schema_by_every_way_it_has(registry: Sche
         (version,) = registry.get_versions(subject)
         latest = registry.get_latest_version(subject)
         assert latest.version == version == registry.get_version(subject, version).version
+        assert latest.schema_id is not None
         assert registry.get_schema(latest.schema_id, subject).schema_type == "AVRO"
         assert registry.get_subjects_by_schema_id(latest.schema_id) == [subject]
         assert [one.subject for one in registry.get_schema_versions(latest.schema_id)] == [subject]
