@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from consumers.agent import Agent
 from consumers.bi_sink import GROUP as BI_SINK_GROUP
 from consumers.bi_sink import BiSink
-from consumers.bi_sink_limits import PoisonLimits
+from consumers.bi_sink_limits import BatchLimits, PoisonLimits
 from consumers.code_deployed import GROUP as CODE_DEPLOYED_GROUP
 from consumers.code_deployed import CodeDeployedWatcher
 from consumers.dead_letters import DeadLetterWriter
@@ -127,6 +127,7 @@ def run_bi_sink(settings: BiSinkSettings, stop: Event, metrics: Metrics) -> None
             source=MeteredSource(broker.source(BI_SINK_GROUP), metrics, now=now),
             warehouse=MeteredWarehouse(warehouse, metrics),
             dead_letters=DeadLetterWriter(broker.producer, now=now),
+            batches=BatchLimits(budget_bytes=settings.sink_memory_mb * 2**20),
             poison=PoisonLimits(max_run=settings.dead_letters_in_a_row, max_in_window=settings.dead_letters_in_window),
         ).run(stop)
     finally:

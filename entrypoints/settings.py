@@ -176,6 +176,12 @@ class BiSinkSettings(KafkaSettings, WarehouseSettings):
     dead_letters_in_window: int = Field(
         default=1000, ge=1, description="so many poisonous messages of the last 100,000 stop the sink"
     )
+    sink_memory_mb: int = Field(
+        default=192,
+        ge=16,
+        description="MiB of hits that the sink holds at most while the warehouse is slow or away; Kafka's client holds "
+        "up to 32 more",
+    )
 
 
 class ReplaySettings(TerminalSettings, BiSinkSettings):
