@@ -23,6 +23,7 @@ COPY notifications notifications
 COPY projections projections
 COPY streams streams
 COPY warehouse warehouse
+COPY web web
 
 USER usersplit
 ENTRYPOINT ["python", "-m", "entrypoints"]

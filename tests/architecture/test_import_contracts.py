@@ -18,6 +18,8 @@ VIOLATIONS = {
     "kafka-at-the-edge": ("consumers/planted.py", "import confluent_kafka"),
     "drivers-in-the-warehouse": ("consumers/planted.py", "import duckdb"),
     "the-sdk-stands-alone": ("sdk/usersplit/planted.py", "import events.facts"),
+    "pages-in-web": ("entrypoints/planted.py", "import nicegui"),
+    "no-sql-in-pages": ("web/planted.py", "import events.database"),
     "examples-use-the-sdk-only": ("examples/planted.py", "import domain.errors"),
 }
 # Two lines of the layers contract are planted under names of their own.

@@ -1,0 +1,36 @@
+"""The managers' pages, mounted on the application that serves the API: the only place where NiceGUI is set up."""
+
+from fastapi import FastAPI
+from nicegui import app as nicegui_app
+from nicegui import ui
+
+from web import changelog_page, list_page, new_page, settings_page, test_page
+from web.frame import add_page, add_static_files
+from web.guard import Guard
+from web.login_page import add_login
+from web.parts import Parts
+
+
+def mount(app: FastAPI, parts: Parts) -> None:
+    """Serve the pages below every address that `app` itself does not answer. Once in a process."""
+    ui.button.default_props("no-caps unelevated")
+    nicegui_app.colors(primary="#2f56d0", positive="#17794a", negative="#b3212f", warning="#8a5a00")
+    nicegui_app.add_middleware(Guard, person_of=parts.person_of)
+    style = add_static_files()
+    ui.add_head_html(f'<link rel="stylesheet" href="{style}">', shared=True)
+    add_login(nicegui_app, style=style, environment=parts.environment, company=lambda: "")
+    add_page(parts, "/", list_page.build)
+    add_page(parts, "/new", new_page.build)
+    add_page(parts, "/tests/{key}", test_page.build)
+    add_page(parts, "/tests/{key}/settings", settings_page.build)
+    add_page(parts, "/tests/{key}/changelog", changelog_page.build)
+    ui.run_with(
+        app,
+        title="UserSplit",
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        binding_refresh_interval=None,
+        reconnect_timeout=30.0,
+        show_welcome_message=False,
+    )

@@ -1,0 +1,241 @@
+"""The condition builder: AND, OR and brackets by clicks, or as text; whatever is edited, the other shows it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from nicegui import ui
+
+from usersplit.conditions import Catalog, ConditionsError, Filter
+from web import condition_tree
+from web.condition_tree import Group, Node, Question
+from web.conditions_shown import filter_label, operator_word
+from web.settings_form import sentence
+
+_MOMENT_LENGTH: Final = 16
+
+
+class ConditionBuilder:
+    """Edits a document of conditions.
+
+    Args:
+        document: what to begin with; unfinished conditions are fine.
+        catalog: the filters there are.
+        changed: told of every change, with the document as it is then.
+    """
+
+    def __init__(self, document: list[Any], catalog: Catalog, changed: Callable[[list[Any]], None]) -> None:
+        self._catalog = catalog
+        self._changed = changed
+        self._tree = Group()
+        self._wrong_path = ""
+        self._wrong = ""
+        self._marks: dict[str, ui.label] = {}
+        try:
+            self._tree = condition_tree.from_document(document, catalog)
+        except ConditionsError:
+            self._tree = condition_tree.unfinished(document, catalog)
+        with ui.element("div").classes("us-stack").style("gap: 10px"):
+            self._clicks = ui.element("div").classes("us-tight")
+            with ui.expansion("As text", icon="code").classes("w-full").style("width: 100%").mark("as-text") as text:
+                self._text = (
+                    ui.textarea("JSON of the conditions; [] is everybody")
+                    .props("outlined autogrow input-class=mono spellcheck=false debounce=300")
+                    .style("width: 100%")
+                    .mark("conditions-json")
+                )
+                ui.button("Use this text", on_click=self._take_text).props("flat dense")
+            text.on_value_change(lambda event: self._show_text() if event.value else None)
+        self._draw()
+
+    @property
+    def document(self) -> list[Any]:
+        """The conditions as they are now."""
+        return condition_tree.to_document(self._tree)
+
+    def show_problem(self, path: str, problem: str) -> None:
+        """Show what is wrong beside the condition at `path`; an empty problem takes it back."""
+        for place, mark in self._marks.items():
+            mark.text = problem if problem and path.startswith(place) and place else ""
+
+    def replace(self, document: list[Any]) -> None:
+        """Show other conditions."""
+        self._tree = condition_tree.unfinished(document, self._catalog)
+        self._draw()
+
+    def _draw(self) -> None:
+        condition_tree.to_document(self._tree)
+        self._clicks.clear()
+        self._marks.clear()
+        with self._clicks:
+            self._group(self._tree, None)
+
+    def _tell(self, *, redraw: bool = False) -> None:
+        document = self.document
+        if redraw:
+            self._draw()
+        self._changed(document)
+
+    def _group(self, group: Group, parent: Group | None) -> None:
+        with ui.element("div").classes("us-group").props('role=group aria-label="Conditions in brackets"'):
+            if not group.nodes:
+                ui.label("Everybody" if parent is None else "Nothing in these brackets yet").classes("us-muted")
+            for place, node in enumerate(group.nodes):
+                if place:
+                    ui.label(group.joint).classes("us-joint")
+                self._node(node, group)
+            with ui.element("div").classes("us-row"):
+                ui.button("Condition", icon="add", on_click=lambda: self._add(group)).props("flat dense").mark(
+                    "add-condition"
+                )
+                ui.button("Brackets", icon="data_array", on_click=lambda: self._add_brackets(group)).props("flat dense")
+                if len(group.nodes) > 1:
+                    ui.toggle(
+                        {"AND": "all of them (AND)", "OR": "any of them (OR)"},
+                        value=group.joint,
+                        on_change=lambda event: self._join(group, event.value),
+                    ).props("no-caps dense unelevated toggle-color=primary").mark("joint")
+                if parent is not None:
+                    ui.button("No brackets", on_click=lambda: self._take_out(parent, group)).props("flat dense")
+                    _icon("delete", "Remove the brackets and what is in them", lambda: self._remove(parent, group))
+
+    def _node(self, node: Node, parent: Group) -> None:
+        if isinstance(node, Group):
+            self._group(node, parent)
+        else:
+            self._question(node, parent)
+
+    def _question(self, question: Question, parent: Group) -> None:
+        definition = self._catalog[question.filter]
+        with ui.element("div").classes("us-tight").style("gap: 2px"):
+            with ui.element("div").classes("us-question"):
+                ui.select(
+                    {name: filter_label(each) for name, each in self._catalog.items()},
+                    label="Filter",
+                    value=question.filter,
+                    with_input=True,
+                    on_change=lambda event: self._refilter(question, event.value),
+                ).props("outlined dense").classes("grow").mark("filter")
+                ui.select(
+                    {name: operator_word(definition, name) for name in definition.allowed_operators},
+                    value=question.operator,
+                    on_change=lambda event: self._reoperate(question, event.value),
+                ).props('outlined dense aria-label="Operator"').classes("half").mark("operator")
+                with ui.element("div").classes("grow"):
+                    self._value(question, definition)
+                with ui.element("div").classes("us-row").style("gap: 0"):
+                    _icon("data_array", "Put it in brackets", lambda: self._bracket(parent, question))
+                    _icon("arrow_upward", "Move up", lambda: self._move(parent, question, -1))
+                    _icon("delete", "Remove this condition", lambda: self._remove(parent, question))
+            self._marks[question.path] = ui.label().classes("us-error").props("role=alert")
+
+    def _value(self, question: Question, definition: Filter) -> None:
+        def take(values: Sequence[str]) -> None:
+            question.values = list(values)
+            self._tell()
+
+        if definition.type == "boolean":
+            chosen = "No" if question.values[:1] in (["No"], ["0"], ["false"]) else "Yes"
+            field: Any = ui.select(["Yes", "No"], value=chosen, on_change=lambda event: take([event.value or ""]))
+        elif definition.values:
+            labels = dict(definition.values) | {value: definition.values.get(value, value) for value in question.values}
+            if question.takes_list:
+                field = ui.select(
+                    labels,
+                    label="Values",
+                    value=list(question.values),
+                    multiple=True,
+                    new_value_mode="add-unique",
+                    key_generator=str,
+                    on_change=lambda event: take(event.value or []),
+                ).props("use-chips")
+            else:
+                field = ui.select(
+                    labels,
+                    label="Value",
+                    value=question.values[0] if question.values else None,
+                    new_value_mode="add-unique",
+                    key_generator=str,
+                    on_change=lambda event: take([event.value] if event.value else []),
+                )
+        elif question.takes_list:
+            field = ui.input_chips(
+                "Values, Enter after each",
+                value=list(question.values),
+                on_change=lambda event: take(event.value or []),
+            ).props("new-value-mode=add-unique")
+        else:
+            field = ui.input(
+                "Value (UTC)" if definition.type == "time" else "Value",
+                value=question.values[0][:_MOMENT_LENGTH]
+                if definition.type == "time" and question.values
+                else "".join(question.values[:1]),
+                on_change=lambda event: take([_typed(event.value or "", definition)] if event.value else []),
+            )
+            if definition.type == "time":
+                field.props("type=datetime-local stack-label")
+        field.props('outlined dense debounce=250 aria-label="Value"').style("width: 100%").mark("value")
+
+    def _add(self, group: Group) -> None:
+        group.nodes.append(condition_tree.first_question(self._catalog))
+        self._tell(redraw=True)
+
+    def _add_brackets(self, group: Group) -> None:
+        inside = Group(
+            joint="OR" if group.joint == "AND" else "AND", nodes=[condition_tree.first_question(self._catalog)]
+        )
+        group.nodes.append(inside)
+        self._tell(redraw=True)
+
+    def _join(self, group: Group, joint: Any) -> None:
+        group.joint = "OR" if joint == "OR" else "AND"
+        self._tell(redraw=True)
+
+    def _take_out(self, parent: Group, group: Group) -> None:
+        condition_tree.take_out_of_brackets(parent, group)
+        self._tell(redraw=True)
+
+    def _bracket(self, parent: Group, node: Node) -> None:
+        condition_tree.put_in_brackets(parent, node)
+        self._tell(redraw=True)
+
+    def _move(self, parent: Group, node: Node, by: int) -> None:
+        condition_tree.move(parent, node, by=by)
+        self._tell(redraw=True)
+
+    def _remove(self, parent: Group, node: Node) -> None:
+        parent.nodes.remove(node)
+        self._tell(redraw=True)
+
+    def _refilter(self, question: Question, name: str | None) -> None:
+        if name and name != question.filter:
+            condition_tree.with_filter(question, name, self._catalog)
+            self._tell(redraw=True)
+
+    def _reoperate(self, question: Question, operator: str | None) -> None:
+        if operator and operator != question.operator:
+            condition_tree.with_operator(question, operator)
+            self._tell(redraw=True)
+
+    def _show_text(self) -> None:
+        self._text.value = condition_tree.to_json_text(self.document)
+        self._text.error = None
+
+    def _take_text(self) -> None:
+        try:
+            self._tree = condition_tree.from_json_text(self._text.value or "", self._catalog)
+        except ConditionsError as error:
+            self._text.error = sentence(error)
+            return
+        self._text.error = None
+        self._tell(redraw=True)
+
+
+def _typed(text: str, definition: Filter) -> str:
+    """Return a value as conditions spell it; the field of a moment leaves its zone out, which is UTC here."""
+    return f"{text}Z" if definition.type == "time" and len(text) == _MOMENT_LENGTH else text
+
+
+def _icon(name: str, label: str, act: Callable[[], None]) -> None:
+    ui.button(icon=name, on_click=act, color=None).props(f'flat dense round size=sm aria-label="{label}"').tooltip(
+        label
+    )

@@ -1,0 +1,159 @@
+"""What every page shares: its address, who looks at it, the bar above it, light and dark, and what a person is told."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+from zlib import crc32
+
+from fastapi import Request
+from nicegui import app as nicegui_app
+from nicegui import ui
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from domain.errors import RuleBroken, SplitTestNotFound
+from events.errors import EventsError
+from projections.errors import ProjectionsError
+from web.parts import Parts, Person
+from web.rendering import html
+from web.settings_form import sentence
+
+_LOG: Final = logging.getLogger(__name__)
+_STATIC: Final = Path(__file__).with_name("static")
+THEME_COOKIE: Final = "usersplit_theme"
+_PATIENCE_SECONDS: Final = 30.0
+
+PLACES: Final = (
+    ("/", "Tests"),
+    ("/timeline", "Timeline"),
+    ("/groups", "User groups"),
+    ("/qa", "QA"),
+    ("/operations", "Operations"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One page for one person.
+
+    Attributes:
+        parts: the rest of UserSplit.
+        person: who looks.
+        request: that asked for the page.
+    """
+
+    parts: Parts
+    person: Person
+    request: Request
+
+    @property
+    def key(self) -> str:
+        """The key in the page's address."""
+        return str(self.request.path_params["key"])
+
+    def said(self, name: str) -> str:
+        """Return what the address says of `name` behind its question mark, an empty text if it does not."""
+        return self.request.query_params.get(name, "")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection to the read models. For threads: it may wait."""
+        with self.parts.reading() as connection:
+            yield connection
+
+
+Build: TypeAlias = Callable[[Visit], Awaitable[Response | None]]
+
+
+class NotFound(Exception):
+    """There is nothing at this address, or nothing that this person may know of."""
+
+
+def add_page(parts: Parts, path: str, build: Build) -> None:
+    """Serve a page at `path`. The guard has let in only people who are signed in."""
+
+    async def shown(request: Request) -> Response | None:
+        visit = Visit(parts=parts, person=request.state.person, request=request)
+        try:
+            return await build(visit)
+        except (NotFound, SplitTestNotFound) as error:
+            _instead(visit, 404, "Nothing here", sentence(error))
+        except (ProjectionsError, EventsError) as error:
+            _LOG.exception("a page could not be made")
+            _instead(visit, 503, "Not now", sentence(error))
+        return None
+
+    ui.page(path, response_timeout=_PATIENCE_SECONDS, dark=None)(shown)
+
+
+def add_static_files() -> str:
+    """Serve our style sheet, and return its address."""
+    nicegui_app.add_static_files("/assets", _STATIC, max_cache_age=31536000)
+    version = crc32((_STATIC / "pages.css").read_bytes())
+    return f"/assets/pages.css?v={version:x}"
+
+
+@contextmanager
+def frame(visit: Visit, title: str) -> Iterator[None]:
+    """Put the bar above, and what the block makes into the page's main part."""
+    ui.page_title(f"{title} – UserSplit")
+    ui.dark_mode(value={"dark": True, "light": False}.get(visit.request.cookies.get(THEME_COOKIE, "")))
+    here = visit.request.url.path
+    place = max((address for address, _ in PLACES if here.startswith(address)), key=len)
+    html(
+        "top.html",
+        places=PLACES,
+        here="/" if here.startswith("/tests") else place,
+        person=visit.person,
+        environment=visit.parts.environment,
+    )
+    with ui.element("main").props("id=main tabindex=-1"):
+        yield
+
+
+def head(title: str, *, sub: str = "") -> ui.element:
+    """Show the title of a page, and return the row for its buttons."""
+    row = ui.element("div").classes("us-head")
+    with row:
+        html("title.html", title=title, sub=sub).classes("grow")
+    return row
+
+
+def card(title: str = "") -> ui.element:
+    """Return a surface with a title."""
+    section = ui.element("section").classes("us-card us-stack")
+    if title:
+        with section:
+            html("h2.html", title=title)
+    return section
+
+
+def empty(title: str, advice: str) -> None:
+    """Say that there is nothing yet, and what to do."""
+    html("empty.html", title=title, advice=advice).classes("us-empty")
+
+
+def note(text: str, color: str = "") -> ui.label:
+    """Show a sentence that stands out. A person with a screen reader hears it."""
+    return ui.label(text).classes(f"us-note {color}").props("role=status")
+
+
+def refused(error: Exception) -> str:
+    """Return the sentence for an error that a command was refused with."""
+    return sentence(error)
+
+
+def explain_refusal(error: RuleBroken | EventsError) -> None:
+    """Show why a command was refused, at the foot of the page, until the person closes it."""
+    ui.notify(sentence(error), type="negative", multi_line=True, close_button="Close", timeout=0, position="bottom")
+
+
+def _instead(visit: Visit, status: int, title: str, advice: str) -> None:
+    client = ui.context.client
+    client.status_code = status
+    client.content.clear()
+    with client.content, frame(visit, title), card():
+        empty(title, advice)

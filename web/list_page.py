@@ -1,0 +1,155 @@
+"""The list of tests: what there is, at a glance, and what somebody looks for among it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from nicegui import ui
+
+from projections import laid_out, test_list
+from projections.test_list import ListedSplitTest
+from web.frame import Visit, card, empty, frame, head
+from web.listing import STATUSES, Listing, Wanted, listing
+from web.rendering import html
+from web.sparkline import spark_points
+
+_TYPING_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A test in the list, with what is not in its own row.
+
+    Attributes:
+        missing_on: live servers that do not have its newest config.
+        spark: the points of its traffic's sparkline, empty where nothing is known.
+        hits: how many hits those were.
+        when: how its dates stand to today.
+    """
+
+    test: ListedSplitTest
+    missing_on: Sequence[str]
+    spark: str
+    hits: int | None
+    when: str
+
+
+async def build(visit: Visit) -> None:
+    """Show the list."""
+    wanted = Wanted.from_query(visit.request.query_params)
+    shown = await asyncio.to_thread(_read, visit, wanted)
+    with frame(visit, "Tests"):
+        with head("Tests", sub="Split tests, newest first. Red ones are not laid out on all servers yet."):
+            if visit.person.may("create"):
+                ui.button("New test", icon="add", on_click=lambda: ui.navigate.to("/new"))
+        _List(visit, wanted, shown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    listing: Listing
+    lines: Sequence[Line]
+
+
+class _List:
+    """The filters and the table; a change of a filter asks the server and replaces the table alone."""
+
+    def __init__(self, visit: Visit, wanted: Wanted, shown: _Shown) -> None:
+        self._visit = visit
+        self._wanted = wanted
+        with card():
+            self._filters(shown.listing)
+            with ui.element("div").classes("us-scroll").props("aria-live=polite") as self._place:
+                self._table(shown)
+
+    def _filters(self, found: Listing) -> None:
+        with ui.element("div").classes("us-row"):
+            ui.input(
+                "Search",
+                placeholder="key, name, issue, person",
+                value=self._wanted.search,
+                on_change=lambda event: self._want(search=event.value or "", page=1),
+            ).props(f"outlined dense clearable debounce={int(_TYPING_SECONDS * 1000)} autofocus").classes("grow")
+            ui.select(
+                {"": "Every status", **{status: status.replace("_", " ").title() for status in STATUSES}},
+                label="Status",
+                value=self._wanted.status,
+                on_change=lambda event: self._want(status=event.value or "", page=1),
+            ).props("outlined dense").style("min-width: 150px")
+            ui.select(
+                {"": "Every type", **{each: each for each in found.types}},
+                label="Type",
+                value=self._wanted.type if self._wanted.type in found.types else "",
+                on_change=lambda event: self._want(type=event.value or "", page=1),
+            ).props("outlined dense").style("min-width: 130px")
+            ui.checkbox(
+                "Mine", value=self._wanted.mine, on_change=lambda event: self._want(mine=bool(event.value), page=1)
+            )
+
+    async def _want(self, **changes: str | int) -> None:
+        self._wanted = replace(self._wanted, **changes)  # type: ignore[arg-type]  # names and types of its fields
+        wanted = self._wanted
+        shown = await asyncio.to_thread(_read, self._visit, wanted)
+        if wanted is not self._wanted:
+            return  # somebody typed on meanwhile, and a newer answer is under way
+        self._place.clear()
+        with self._place:
+            self._table(shown)
+        ui.navigate.history.replace(wanted.address())
+
+    def _table(self, shown: _Shown) -> None:
+        found = shown.listing
+        if not found.known:
+            may = self._visit.person.may("create")
+            advice = "Create one with “New test”." if may else "They appear here when a manager publishes one."
+            empty("No tests yet", advice)
+            return
+        if not found.total:
+            empty("No test matches", "Take a filter away, or search for another word.")
+            return
+        html("list.html", lines=shown.lines, found=found, wanted=self._wanted, person=self._visit.person.name)
+
+
+def _read(visit: Visit, wanted: Wanted) -> _Shown:
+    with visit.reading() as connection:
+        everything = test_list.rows(connection)
+        found = test_list.rows(connection, search=wanted.search) if wanted.search else everything
+        late = laid_out.not_laid_out(connection)
+    page = listing(found, everything, wanted, visit.person.actor)
+    traffic: Mapping[str, Sequence[int]] = {}
+    now = visit.parts.now()
+    return _Shown(listing=page, lines=[_line(test, late, traffic, now) for test in page.tests])
+
+
+def _line(
+    test: ListedSplitTest, late: Mapping[str, Sequence[str]], traffic: Mapping[str, Sequence[int]], now: datetime
+) -> Line:
+    hits = traffic.get(test.key)
+    return Line(
+        test=test,
+        missing_on=late.get(test.key, ()),
+        spark=spark_points(hits) if hits else "",
+        hits=sum(hits) if hits else None,
+        when=when(test, now),
+    )
+
+
+def when(test: ListedSplitTest, now: datetime) -> str:
+    """Return how the dates of a test stand to now, in a few words; nothing where it does not matter any more."""
+    if test.starts_at is None or test.ends_at is None:
+        return "no settings yet"
+    if test.status in {"finished", "rejected"}:
+        return ""
+    if now < test.starts_at:
+        return f"starts in {_days(test.starts_at, now)}"
+    if now < test.ends_at:
+        return f"{_days(test.ends_at, now)} left"
+    return "its end has passed"
+
+
+def _days(later: datetime, now: datetime) -> str:
+    hours = int((later - now).total_seconds() // 3600)
+    if hours < 48:  # noqa: PLR2004 - two days
+        return f"{hours} h"
+    return f"{hours // 24} days"

@@ -1,0 +1,193 @@
+"""The settings page: dates, conditions, variants; what they would mean; and the proposal of a new settings group.
+
+What is typed is kept in the browser until it is proposed, so a reload loses nothing. The proposal says which version of
+the test it was made on: where somebody else was faster, their change is shown, and nothing is overwritten.
+"""
+
+import asyncio
+import json
+from typing import Any, Final
+
+from nicegui import ui
+
+from domain.errors import NothingChanges, RuleBroken
+from events.errors import EventsError, VersionConflict
+from usersplit.conditions import ConditionsError
+from web.condition_builder import ConditionBuilder
+from web.frame import Visit, card, frame, note
+from web.rendering import html
+from web.seen_test import SeenTest, address_of, changes_after, head_of, read_test, request_of, watch
+from web.settings_form import check, form_of, from_text, proposal_document, sentence, to_text
+from web.variants_form import VariantsForm
+
+_KEEP_AFTER_SECONDS: Final = 0.3
+_FINAL: Final = ("finished", "rejected")
+
+
+async def build(visit: Visit) -> None:
+    """Show the settings of a test, to be edited by who may."""
+    test = await asyncio.to_thread(read_test, visit, visit.key)
+    with frame(visit, f"Settings of {test.listed.name}"):
+        head_of(test, "/settings")
+        if not test.may_steer or test.listed.status in _FINAL:
+            _why_not(test)
+            return
+        SettingsPage(visit, test)
+
+
+def _why_not(test: SeenTest) -> None:
+    if test.listed.status in _FINAL:
+        note("The test is over: its settings stay as its result was measured with. Create a new test for other ones.")
+    else:
+        note(f"Only its managers change the settings: ask {', '.join(test.listed.managers)}.")
+
+
+class SettingsPage:
+    """The form with what it would mean beside it."""
+
+    def __init__(self, visit: Visit, test: SeenTest) -> None:
+        self._visit = visit
+        self._test = test
+        self._seen_position = test.entries[-1].position
+        self._form = form_of(test.settings, visit.parts.now())
+        self._original = to_text(self._form)
+        self._news = ui.element("div").classes("us-stack").style("margin-bottom: 16px").props("aria-live=polite")
+        with ui.element("div").classes("us-columns") as self._columns:
+            self._left = ui.element("div").classes("us-stack")
+            with ui.element("div").classes("us-stack us-sticky"):
+                self._side()
+        self._draw()
+        self._keeping = ui.timer(_KEEP_AFTER_SECONDS, self._keep, active=False, once=False, immediate=False)
+        ui.timer(0, self._restore, once=True)
+        watch(visit, test.key, test.listed.version, self._changed_by_others)
+
+    # --- the form ---------------------------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        form = self._form
+        self._left.clear()
+        with self._left:
+            with card("Dates"), ui.element("div").classes("us-row top"):
+                self._starts_at = self._moment("First moment (UTC)", form.starts_at, "starts_at")
+                self._ends_at = self._moment("End (UTC), excluded", form.ends_at, "ends_at")
+            with card("Who takes part"):
+                self._builder = ConditionBuilder(form.conditions, self._visit.parts.catalog, self._new_conditions)
+                self._conditions_problem = ui.label().classes("us-error").props("role=alert")
+            with card("Variants"):
+                self._variants = VariantsForm(form, self._edited)
+            with card():
+                ui.checkbox(
+                    "Draw all split groups anew: every user may change variant",
+                    value=form.reshuffle,
+                    on_change=lambda event: self._set(reshuffle=bool(event.value)),
+                )
+                with ui.element("div").classes("us-row"):
+                    self._propose_button = ui.button("Propose these settings", on_click=self._propose).mark("propose")
+                    ui.button("Forget my changes", on_click=self._forget).props("flat")
+                self._problem = ui.label().classes("us-error").props("role=alert")
+                self._progress = ui.element("div").classes("us-tight")
+        self._look_through()
+
+    def _moment(self, label: str, value: str, name: str) -> ui.input:
+        field = ui.input(label, value=value, on_change=lambda event: self._set(**{name: event.value or ""}))
+        return field.props("type=datetime-local step=any outlined dense stack-label").classes("grow").mark(name)
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            setattr(self._form, name, value)
+        self._edited()
+
+    def _new_conditions(self, document: list[Any]) -> None:
+        self._form.conditions = document
+        self._edited()
+
+    def _edited(self) -> None:
+        self._look_through()
+        self._keeping.activate()
+
+    def _look_through(self) -> None:
+        checked = check(self._form, self._visit.parts.catalog)
+        problems = checked.problems
+        self._starts_at.error = problems.get("starts_at")
+        self._ends_at.error = problems.get("ends_at")
+        self._conditions_problem.text = problems.get("conditions", "")
+        self._builder.show_problem(checked.conditions_path, problems.get("conditions", ""))
+        self._variants.show_problems(problems)
+        self._propose_button.set_enabled(checked.proposal is not None)
+
+    # --- kept in the browser ----------------------------------------------------------------------------------------
+
+    @property
+    def _place(self) -> str:
+        return json.dumps(f"usersplit.settings.{self._visit.person.name}.{self._test.key}")
+
+    def _keep(self) -> None:
+        self._keeping.deactivate()
+        text = to_text(self._form)
+        if text == self._original:
+            ui.run_javascript(f"localStorage.removeItem({self._place})")
+        else:
+            ui.run_javascript(f"localStorage.setItem({self._place}, {json.dumps(text)})")
+
+    async def _restore(self) -> None:
+        kept = await ui.run_javascript(f"return localStorage.getItem({self._place})", timeout=10.0)
+        form = from_text(kept) if isinstance(kept, str) else None
+        if form is None or to_text(form) == self._original:
+            return
+        self._form = form
+        self._draw()
+        with self._news:
+            note("These are your unfinished changes. “Forget my changes” goes back to what is in force.")
+
+    def _forget(self) -> None:
+        ui.run_javascript(f"localStorage.removeItem({self._place})")
+        ui.navigate.to(address_of(self._test.key, "/settings"))
+
+    # --- others -----------------------------------------------------------------------------------------------------
+
+    async def _changed_by_others(self, newer: SeenTest) -> None:
+        self._news.clear()
+        with self._news, ui.element("div").classes("us-note amber us-tight"):
+            ui.label("Somebody changed the test while you were editing. Your edits are still here:").style(
+                "font-weight: 600"
+            )
+            html("their_changes.html", entries=changes_after(newer, self._seen_position))
+            with ui.element("div").classes("us-row"):
+                ui.button("Keep mine, on top of theirs", on_click=lambda: self._on_top(newer)).props("dense")
+                ui.button("Take theirs, forget mine", on_click=self._forget).props("flat dense")
+
+    def _on_top(self, newer: SeenTest) -> None:
+        self._test = newer
+        self._seen_position = newer.entries[-1].position
+        self._problem.text = ""
+        self._news.clear()
+
+    # --- proposing --------------------------------------------------------------------------------------------------
+
+    async def _propose(self) -> None:
+        self._problem.text = ""
+        self._propose_button.disable()
+        key = self._test.key
+        try:
+            await asyncio.to_thread(
+                self._visit.parts.split_tests.propose_settings,
+                request_of(self._visit, self._test.listed.version),
+                key,
+                proposal_document(self._form),
+            )
+        except VersionConflict:
+            self._problem.text = "Somebody changed the test in the meantime. Look at the change above, then decide."
+            await self._changed_by_others(await asyncio.to_thread(read_test, self._visit, key))
+        except NothingChanges:
+            self._problem.text = "These are the settings in force already. Change something first."
+        except (RuleBroken, ConditionsError, EventsError) as error:
+            self._problem.text = sentence(error)
+        else:
+            ui.run_javascript(f"localStorage.removeItem({self._place})")
+            ui.navigate.to(address_of(key))
+            return
+        self._propose_button.enable()
+
+    def _side(self) -> None:
+        with card("What this would mean"):
+            note("No users table is connected, so nobody is counted. An operator connects one: see docs/audience.md.")
