@@ -1,4 +1,4 @@
-"""`serve`: the HTTP API, wired, and run by uvicorn until it is time to stop."""
+"""`serve`: the HTTP API and the managers' pages, wired, and run by uvicorn until it is time to stop."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from accounts.desk import Desk
 from api.app import create_app
 from entrypoints.backbone import Backbone, now
 from entrypoints.metrics import Metrics
+from entrypoints.pages import mount_pages
 from entrypoints.settings import ServeSettings
 
 _ASK_SECONDS: Final = 0.5
@@ -57,6 +58,7 @@ def serve(backbone: Backbone, settings: ServeSettings, stop: Event, metrics: Met
     # Read models that were never built would answer 503 until a projector came; one reading builds them.
     backbone.projector.catch_up()
     app = build_app(backbone, desk, settings, metrics)
+    mount_pages(app, backbone, desk, public_url=settings.public_url)
     config = uvicorn.Config(
         app,
         host=settings.http_address,

@@ -11,5 +11,6 @@ pytest_plugins = [
     "tests.support.postgres",
     "tests.support.database",
     "tests.support.kafka",
+    "tests.support.pages",
     "tests.support.api",
 ]

@@ -15,7 +15,7 @@ def mount(app: FastAPI, parts: Parts) -> None:
     """Serve the pages below every address that `app` itself does not answer. Once in a process."""
     ui.button.default_props("no-caps unelevated")
     nicegui_app.colors(primary="#2f56d0", positive="#17794a", negative="#b3212f", warning="#8a5a00")
-    nicegui_app.add_middleware(Guard, person_of=parts.person_of)
+    nicegui_app.add_middleware(Guard, person_of=parts.person_of, public_url=parts.public_url)
     style = add_static_files()
     ui.add_head_html(f'<link rel="stylesheet" href="{style}">', shared=True)
     add_login(nicegui_app, style=style, environment=parts.environment, company=lambda: "")

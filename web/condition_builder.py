@@ -9,7 +9,7 @@ from usersplit.conditions import Catalog, ConditionsError, Filter
 from web import condition_tree
 from web.condition_tree import Group, Node, Question
 from web.conditions_shown import filter_label, operator_word
-from web.settings_form import sentence
+from web.refusals import sentence
 
 _MOMENT_LENGTH: Final = 16
 
@@ -36,12 +36,11 @@ class ConditionBuilder:
             self._tree = condition_tree.unfinished(document, catalog)
         with ui.element("div").classes("us-stack").style("gap: 10px"):
             self._clicks = ui.element("div").classes("us-tight")
-            with ui.expansion("As text", icon="code").classes("w-full").style("width: 100%").mark("as-text") as text:
+            with ui.expansion("As text", icon="code").classes("w-full").style("width: 100%") as text:
                 self._text = (
                     ui.textarea("JSON of the conditions; [] is everybody")
                     .props("outlined autogrow input-class=mono spellcheck=false debounce=300")
                     .style("width: 100%")
-                    .mark("conditions-json")
                 )
                 ui.button("Use this text", on_click=self._take_text).props("flat dense")
             text.on_value_change(lambda event: self._show_text() if event.value else None)
@@ -84,16 +83,14 @@ class ConditionBuilder:
                     ui.label(group.joint).classes("us-joint")
                 self._node(node, group)
             with ui.element("div").classes("us-row"):
-                ui.button("Condition", icon="add", on_click=lambda: self._add(group)).props("flat dense").mark(
-                    "add-condition"
-                )
+                ui.button("Condition", icon="add", on_click=lambda: self._add(group)).props("flat dense")
                 ui.button("Brackets", icon="data_array", on_click=lambda: self._add_brackets(group)).props("flat dense")
                 if len(group.nodes) > 1:
                     ui.toggle(
                         {"AND": "all of them (AND)", "OR": "any of them (OR)"},
                         value=group.joint,
                         on_change=lambda event: self._join(group, event.value),
-                    ).props("no-caps dense unelevated toggle-color=primary").mark("joint")
+                    ).props("no-caps dense unelevated toggle-color=primary")
                 if parent is not None:
                     ui.button("No brackets", on_click=lambda: self._take_out(parent, group)).props("flat dense")
                     _icon("delete", "Remove the brackets and what is in them", lambda: self._remove(parent, group))
@@ -114,12 +111,12 @@ class ConditionBuilder:
                     value=question.filter,
                     with_input=True,
                     on_change=lambda event: self._refilter(question, event.value),
-                ).props("outlined dense").classes("grow").mark("filter")
+                ).props("outlined dense").classes("grow")
                 ui.select(
                     {name: operator_word(definition, name) for name in definition.allowed_operators},
                     value=question.operator,
                     on_change=lambda event: self._reoperate(question, event.value),
-                ).props('outlined dense aria-label="Operator"').classes("half").mark("operator")
+                ).props('outlined dense aria-label="Operator"').classes("half")
                 with ui.element("div").classes("grow"):
                     self._value(question, definition)
                 with ui.element("div").classes("us-row").style("gap: 0"):
@@ -173,7 +170,7 @@ class ConditionBuilder:
             )
             if definition.type == "time":
                 field.props("type=datetime-local stack-label")
-        field.props('outlined dense debounce=250 aria-label="Value"').style("width: 100%").mark("value")
+        field.props('outlined dense debounce=250 aria-label="Value"').style("width: 100%")
 
     def _add(self, group: Group) -> None:
         group.nodes.append(condition_tree.first_question(self._catalog))

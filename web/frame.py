@@ -14,12 +14,15 @@ from nicegui import ui
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from domain.errors import RuleBroken, SplitTestNotFound
+from accounts.errors import NotSignedIn
+from accounts.identity import Identity, Permission
+from domain.errors import SplitTestNotFound
+from domain.people import Actor
 from events.errors import EventsError
 from projections.errors import ProjectionsError
-from web.parts import Parts, Person
+from web.parts import Parts
+from web.refusals import sentence
 from web.rendering import html
-from web.settings_form import sentence
 
 _LOG: Final = logging.getLogger(__name__)
 _STATIC: Final = Path(__file__).with_name("static")
@@ -46,8 +49,21 @@ class Visit:
     """
 
     parts: Parts
-    person: Person
+    person: Identity
     request: Request
+
+    def acting(self, permission: Permission) -> Actor:
+        """Return as whom a command is given, by what the session and the account say at this very moment.
+
+        Raises:
+            NotSignedIn: the session ended while the page stayed open.
+            NotAllowed: the role of the account does not include it (any more).
+        """
+        person = self.parts.person_of(self.request.cookies)
+        if person is None:
+            raise NotSignedIn("your session has ended")
+        person.require(permission)
+        return person.actor
 
     @property
     def key(self) -> str:
@@ -139,16 +155,6 @@ def empty(title: str, advice: str) -> None:
 def note(text: str, color: str = "") -> ui.label:
     """Show a sentence that stands out. A person with a screen reader hears it."""
     return ui.label(text).classes(f"us-note {color}").props("role=status")
-
-
-def refused(error: Exception) -> str:
-    """Return the sentence for an error that a command was refused with."""
-    return sentence(error)
-
-
-def explain_refusal(error: RuleBroken | EventsError) -> None:
-    """Show why a command was refused, at the foot of the page, until the person closes it."""
-    ui.notify(sentence(error), type="negative", multi_line=True, close_button="Close", timeout=0, position="bottom")
 
 
 def _instead(visit: Visit, status: int, title: str, advice: str) -> None:

@@ -6,11 +6,10 @@ from nicegui import ui
 from starlette.responses import RedirectResponse, Response
 
 from commands.split_tests import Request
-from domain.errors import RuleBroken
-from events.errors import EventsError
 from events.store import Appended
 from web.frame import Visit, card, frame, head
 from web.properties_form import PropertiesForm
+from web.refusals import REFUSALS, refused
 from web.seen_test import address_of
 
 
@@ -27,8 +26,8 @@ async def build(visit: Visit) -> Response | None:
                 button.disable()
                 try:
                     await asyncio.to_thread(_create, visit, form.values())
-                except (RuleBroken, EventsError) as error:
-                    form.show(error)
+                except REFUSALS as error:
+                    form.show(error, refused(error, by=visit.person.name))
                     button.enable()
                     return
                 ui.navigate.to(address_of(form.values()["key"].strip(), "/settings"))
@@ -42,4 +41,4 @@ async def build(visit: Visit) -> Response | None:
 def _create(visit: Visit, values: dict[str, str]) -> Appended:
     managers = [name.strip() for name in values.pop("managers").split(",") if name.strip()]
     values["key"] = values["key"].strip()
-    return visit.parts.split_tests.create(Request(actor=visit.person.actor), managers=managers, **values)
+    return visit.parts.split_tests.create(Request(actor=visit.acting("create")), managers=managers, **values)

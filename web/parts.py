@@ -4,36 +4,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeAlias
 
 from sqlalchemy import Connection
 
+from accounts.identity import Identity
 from commands.split_tests import SplitTestCommands
-from domain.people import Actor
 from events.registry import FactRegistry
 from events.store import EventStore
 from usersplit.conditions import Catalog
-
-Permission: TypeAlias = Literal["read", "override", "create", "steer", "operate"]
-
-
-class Person(Protocol):
-    """Somebody who is signed in."""
-
-    @property
-    def name(self) -> str:
-        """The name that managers of tests are known by."""
-
-    @property
-    def role(self) -> str:
-        """One of superuser, manager, developer, qa, viewer."""
-
-    @property
-    def actor(self) -> Actor:
-        """As whom the domain knows them."""
-
-    def may(self, permission: Permission) -> bool:
-        """Say whether the person's role includes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +26,7 @@ class Parts:
         catalog: the filters of conditions.
         now: the clock.
         person_of: from the cookies of a request to who is signed in, None for a stranger.
+        public_url: the address under which browsers see the pages, where a proxy changes `Host`; may be empty.
         environment: a word that is shown beside the name of the product: `production`, `demo`; may be empty.
     """
 
@@ -57,5 +36,6 @@ class Parts:
     split_tests: SplitTestCommands
     catalog: Catalog
     now: Callable[[], datetime]
-    person_of: Callable[[Mapping[str, str]], Person | None]
+    person_of: Callable[[Mapping[str, str]], Identity | None]
+    public_url: str = ""
     environment: str = ""

@@ -8,7 +8,6 @@ from nicegui.elements.mixins.validation_element import ValidationElement
 
 from domain import errors
 from domain.errors import RuleBroken
-from web.settings_form import sentence
 
 TYPES: Final = ("web", "mobile", "server", "email")
 _FIELD_OF: Final[Mapping[type[RuleBroken], str]] = {
@@ -50,10 +49,9 @@ class PropertiesForm:
         """Return what is in the fields."""
         return {name: str(field.value or "") for name, field in self._fields.items()}
 
-    def show(self, error: Exception) -> None:
-        """Show what is wrong beside its field, or below all of them where it is about none."""
+    def show(self, error: Exception, text: str) -> None:
+        """Show `text` beside the field that the error is about, or below all of them where it is about none."""
         self.clear()
-        text = sentence(error)
         name = _field_of(error)
         field = self._fields.get(name)
         if field is None:
@@ -69,7 +67,7 @@ class PropertiesForm:
             field.error = None
 
     def _add(self, name: str, field: ValidationElement[str | None]) -> None:
-        field.classes("w-full").props("outlined dense").style("width: 100%").mark(f"field-{name}")
+        field.classes("w-full").props("outlined dense").style("width: 100%")
         self._fields[name] = field
 
 

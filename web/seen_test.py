@@ -85,8 +85,12 @@ def head_of(test: SeenTest, tab: str) -> ui.element:
 
 
 def request_of(visit: Visit, version: int) -> Request:
-    """Return the request of a command that was decided on what the page shows, by the version that it shows."""
-    return Request(actor=visit.person.actor, expected_version=version)
+    """Return the request of a command that was decided on what the page shows, by the version that it shows.
+
+    Raises:
+        NotSignedIn, NotAllowed: see `Visit.acting`.
+    """
+    return Request(actor=visit.acting("steer"), expected_version=version)
 
 
 def watch(visit: Visit, key: str, version: int, changed: Callable[[SeenTest], Awaitable[None]]) -> None:

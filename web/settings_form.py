@@ -19,6 +19,7 @@ from domain.settings import SettingsProposal, parse_proposal
 from domain.settings_errors import WrongSettings
 from projections.current_settings import CurrentSettings
 from usersplit.conditions import Catalog, Conditions, ConditionsError, parse
+from web.refusals import sentence
 
 FieldName: TypeAlias = Literal["starts_at", "ends_at", "conditions", "variants", "total"]
 
@@ -184,12 +185,6 @@ def _field_of(error: WrongSettings) -> FieldName:
     if isinstance(error, _OF_TOTAL) or "for the test" in text or "of the test" in text:
         return "total"
     return "variants"
-
-
-def sentence(error: Exception) -> str:
-    """Return what an error says, as a sentence of its own."""
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def _variant_document(form: SettingsForm, variant: VariantRow) -> dict[str, Any]:

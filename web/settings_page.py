@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from nicegui import ui
 
-from domain.errors import NothingChanges, RuleBroken
-from events.errors import EventsError, VersionConflict
-from usersplit.conditions import ConditionsError
+from domain.errors import NothingChanges
+from events.errors import VersionConflict
 from web.condition_builder import ConditionBuilder
 from web.frame import Visit, card, frame, note
+from web.refusals import REFUSALS, refused
 from web.rendering import html
 from web.seen_test import SeenTest, address_of, changes_after, head_of, read_test, request_of, watch
-from web.settings_form import check, form_of, from_text, proposal_document, sentence, to_text
+from web.settings_form import check, form_of, from_text, proposal_document, to_text
 from web.variants_form import VariantsForm
 
 _KEEP_AFTER_SECONDS: Final = 0.3
@@ -82,7 +82,7 @@ class SettingsPage:
                     on_change=lambda event: self._set(reshuffle=bool(event.value)),
                 )
                 with ui.element("div").classes("us-row"):
-                    self._propose_button = ui.button("Propose these settings", on_click=self._propose).mark("propose")
+                    self._propose_button = ui.button("Propose these settings", on_click=self._propose)
                     ui.button("Forget my changes", on_click=self._forget).props("flat")
                 self._problem = ui.label().classes("us-error").props("role=alert")
                 self._progress = ui.element("div").classes("us-tight")
@@ -90,7 +90,7 @@ class SettingsPage:
 
     def _moment(self, label: str, value: str, name: str) -> ui.input:
         field = ui.input(label, value=value, on_change=lambda event: self._set(**{name: event.value or ""}))
-        return field.props("type=datetime-local step=any outlined dense stack-label").classes("grow").mark(name)
+        return field.props("type=datetime-local step=any outlined dense stack-label").classes("grow")
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -180,8 +180,8 @@ class SettingsPage:
             await self._changed_by_others(await asyncio.to_thread(read_test, self._visit, key))
         except NothingChanges:
             self._problem.text = "These are the settings in force already. Change something first."
-        except (RuleBroken, ConditionsError, EventsError) as error:
-            self._problem.text = sentence(error)
+        except REFUSALS as error:
+            self._problem.text = refused(error, by=self._visit.person.name)
         else:
             ui.run_javascript(f"localStorage.removeItem({self._place})")
             ui.navigate.to(address_of(key))

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from nicegui import ui
 
 from commands.split_tests import Request, SplitTestCommands
-from domain.errors import RuleBroken
 from domain.lifecycle import Action, possible_actions
 from domain.split_test import Status
-from events.errors import EventsError
 from events.store import Appended
 from web.checklist import checklist
 from web.frame import Visit
+from web.refusals import REFUSALS, refused
 from web.rendering import html
 from web.seen_test import SeenTest, address_of, request_of
-from web.settings_form import sentence
 from web.steps import STEPS
 
 _QUIET: tuple[Action, ...] = ("unpublish", "discard", "reject")
@@ -28,7 +26,7 @@ def step_buttons(visit: Visit, test: SeenTest) -> None:
     for action in possible_actions(Status(test.listed.status)):
         step = STEPS[action]
         button = ui.button(step.label, on_click=lambda _, each=action: _ask(visit, test, each))
-        button.props(f"color={step.color} {'flat' if action in _QUIET else ''}").mark(f"step-{action}")
+        button.props(f"color={step.color} {'flat' if action in _QUIET else ''}")
 
 
 async def _ask(visit: Visit, test: SeenTest, action: Action) -> None:
@@ -43,14 +41,14 @@ async def _ask(visit: Visit, test: SeenTest, action: Action) -> None:
         problem = ui.label().classes("us-error").props("role=alert")
         with ui.element("div").classes("us-row").style("justify-content: flex-end"):
             ui.button("Cancel", on_click=dialog.close).props("flat")
-            go = ui.button(step.label).props(f"color={step.color}").mark(f"do-{action}")
+            go = ui.button(step.label).props(f"color={step.color}")
 
     async def take() -> None:
         go.disable()
         try:
             await asyncio.to_thread(_take, visit, test, action, arguments() if arguments else {})
-        except (RuleBroken, EventsError) as error:
-            problem.text = sentence(error)
+        except REFUSALS as error:
+            problem.text = refused(error, by=visit.person.name)
             go.enable()
             return
         ui.navigate.to("/" if action == "discard" else address_of(test.key))

@@ -4,14 +4,13 @@ import asyncio
 
 from nicegui import ui
 
-from domain.errors import NothingChanges, RuleBroken
-from events.errors import EventsError
+from domain.errors import NothingChanges
 from web.conditions_shown import readable_conditions
 from web.frame import Visit, card, frame, note
 from web.properties_form import PropertiesForm
+from web.refusals import REFUSALS, refused
 from web.rendering import html
 from web.seen_test import SeenTest, address_of, head_of, newest_changes, read_test, request_of, watch
-from web.settings_form import sentence
 from web.step_dialogs import step_buttons
 
 
@@ -110,8 +109,8 @@ def _edit(visit: Visit, test: SeenTest, place: ui.element) -> None:
                 )
             except NothingChanges:
                 pass
-            except (RuleBroken, EventsError) as error:
-                form.show(error)
+            except REFUSALS as error:
+                form.show(error, refused(error, by=visit.person.name))
                 return
             ui.navigate.to(address_of(test.key))
 
@@ -137,8 +136,8 @@ def _managers(visit: Visit, test: SeenTest) -> None:
                     add=add,
                     remove=remove,
                 )
-            except (RuleBroken, EventsError) as error:
-                problem.text = sentence(error)
+            except REFUSALS as error:
+                problem.text = refused(error, by=visit.person.name)
                 return
             ui.navigate.to(address_of(test.key))
 

@@ -32,10 +32,10 @@ class VariantsForm:
             {True: "One total, split equally", False: "A percent for each"},
             value=form.split_equally,
             on_change=lambda event: self._share(bool(event.value)),
-        ).props("no-caps unelevated dense toggle-color=primary").mark("share")
+        ).props("no-caps unelevated dense toggle-color=primary")
         self._rows = ui.element("div").classes("us-tight")
         self._bar = ui.element("div")
-        self._problem = ui.label().classes("us-error").props("role=alert").mark("variants-problem")
+        self._problem = ui.label().classes("us-error").props("role=alert")
         self._draw()
 
     def show_problems(self, problems: Mapping[FieldName, str]) -> None:
@@ -59,11 +59,11 @@ class VariantsForm:
                     value=form.total_percent,
                     on_change=lambda event: self._retotal(event.value),
                 )
-                self._total.props('outlined dense inputmode=decimal suffix="%"').style("max-width: 220px").mark("total")
+                self._total.props('outlined dense inputmode=decimal suffix="%"').style("max-width: 220px")
             for index in range(len(form.variants)):
                 self._row(index)
             with ui.element("div").classes("us-row"):
-                ui.button("Variant", icon="add", on_click=self._add).props("flat dense").mark("add-variant")
+                ui.button("Variant", icon="add", on_click=self._add).props("flat dense")
                 ui.button("No control", on_click=lambda: self._control(None)).props("flat dense")
 
     def _row(self, index: int) -> None:
@@ -71,14 +71,14 @@ class VariantsForm:
         with ui.element("div").classes("us-row"):
             ui.input("Name", value=variant.name, on_change=lambda event: self._rename(index, event.value or "")).props(
                 "outlined dense"
-            ).classes("grow").mark("variant-name")
+            ).classes("grow")
             if self._form.split_equally:
                 html("share.html", text=shared_equally(self._form)).style("min-width: 74px")
             else:
                 percent = ui.input(
                     "Percent", value=variant.percent, on_change=lambda event: self._follow(index, event.value)
                 )
-                percent.props('outlined dense inputmode=decimal suffix="%"').style("width: 120px").mark("percent")
+                percent.props('outlined dense inputmode=decimal suffix="%"').style("width: 120px")
                 self._percents.append(percent)
             ui.checkbox("control", value=variant.control, on_change=lambda event: self._mark(index, event.value))
             ui.button(icon="delete", on_click=lambda: self._remove(index), color=None).props(

@@ -1,0 +1,34 @@
+"""The managers' pages, put on the application that serves the API."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+
+from accounts.desk import Desk
+from accounts.identity import Identity
+from accounts.sessions import COOKIE
+from entrypoints.backbone import Backbone, now
+from events.facts import REGISTRY
+from web.app import mount
+from web.parts import Parts
+
+
+def mount_pages(app: FastAPI, backbone: Backbone, desk: Desk, *, public_url: str = "", environment: str = "") -> None:
+    """Serve the pages at every address that `app` does not answer itself. Once in a process: NiceGUI is a global."""
+
+    def person_of(cookies: Mapping[str, str]) -> Identity | None:
+        cookie = cookies.get(COOKIE, "")
+        return desk.identity_of_session(cookie) if cookie else None
+
+    parts = Parts(
+        reading=backbone.reading,
+        store=backbone.store,
+        registry=REGISTRY,
+        split_tests=backbone.split_tests,
+        catalog=backbone.catalog,
+        now=now,
+        person_of=person_of,
+        public_url=public_url,
+        environment=environment,
+    )
+    mount(app, parts)

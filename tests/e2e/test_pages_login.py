@@ -1,0 +1,78 @@
+"""Who is let in to the pages, tried in a real browser and by hand-made requests."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.pages import PASSWORD, Pages
+
+
+def test_a_stranger_sees_the_login_and_is_led_on_to_the_page_they_wanted(pages: Pages) -> None:
+    with pages.stranger() as page:
+        page.goto("/?search=green")
+        expect(page.get_by_role("heading", name="Sign in to UserSplit")).to_be_visible()
+        page.get_by_label("Name").fill("ann")
+        page.get_by_label("Password").fill("something else entirely")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_contain_text("name or the password is wrong")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(r"/\?search=green$"))
+        expect(page.get_by_role("heading", name="Tests", exact=True)).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url(re.compile("/login$"))
+        page.goto("/")
+        expect(page.get_by_role("heading", name="Sign in to UserSplit")).to_be_visible()
+
+
+def test_the_login_leads_to_addresses_of_its_own_site_only(pages: Pages) -> None:
+    for target in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"):
+        page = httpx.get(f"{pages.url}/login", params={"next": target}).text
+        assert 'data-next="/"' in page, target
+
+
+def test_an_address_of_programs_answers_as_programs_expect(pages: Pages) -> None:
+    answer = httpx.get(f"{pages.url}/api/v1/no-such-thing")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_no_site_can_put_a_page_into_a_frame(pages: Pages) -> None:
+    answer = httpx.get(f"{pages.url}/login")
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+@contextmanager
+def session_of(pages: Pages, name: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=pages.url) as client:
+        answer = client.post("/api/v1/session", json={"name": name, "password": PASSWORD})
+        assert answer.status_code == httpx.codes.OK, answer.text
+        yield client
+
+
+@pytest.mark.parametrize("origin", [None, "https://evil.example", "null"])
+def test_a_page_of_another_site_gets_no_socket_for_somebodys_session(pages: Pages, origin: str | None) -> None:
+    with session_of(pages, "ann") as client:
+        headers = {} if origin is None else {"origin": origin}
+        answer = client.get("/_nicegui_ws/socket.io/?EIO=4&transport=polling", headers=headers)
+        assert answer.status_code == httpx.codes.FORBIDDEN
+        own = client.get("/_nicegui_ws/socket.io/?EIO=4&transport=polling", headers={"origin": pages.url})
+        assert own.status_code == httpx.codes.OK
+
+
+def test_a_page_made_for_one_person_cannot_be_driven_by_another(pages: Pages) -> None:
+    with session_of(pages, "ann") as ann, session_of(pages, "vera") as vera:
+        made = re.search(r"'client_id': '([^']+)'", ann.get("/").text)
+        assert made is not None
+        address = f"/_nicegui_ws/socket.io/?EIO=4&transport=polling&client_id={made[1]}"
+        assert vera.get(address, headers={"origin": pages.url}).status_code == httpx.codes.FORBIDDEN
+        assert ann.get(address, headers={"origin": pages.url}).status_code == httpx.codes.OK
+
+
+def test_a_stranger_gets_no_socket(pages: Pages) -> None:
+    answer = httpx.get(f"{pages.url}/_nicegui_ws/socket.io/?EIO=4&transport=polling", headers={"origin": pages.url})
+    assert answer.status_code == httpx.codes.FORBIDDEN

@@ -1,0 +1,197 @@
+"""The pages in a real browser: `serve` and the preparer as processes of their own, Chromium driven by Playwright."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from argon2 import PasswordHasher
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from accounts.desk import Desk
+from accounts.identity import Role
+from accounts.passwords import Passwords
+from audience.catalog import load_catalog
+from commands.split_tests import Request, SplitTestCommands
+from domain.people import Actor
+from events.database import open_database
+from events.facts import REGISTRY
+from events.sql_store import SqlEventStore
+from tests.support.terminal import ROOT, wait_until
+from tests.support.tiers import remember
+
+PASSWORD: Final = "a sentence rather than a word"  # noqa: S105 - of accounts that exist for a test
+CHROMIUM: Final = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+ARGUMENTS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PATIENCE_MILLISECONDS: Final = 20_000
+# A hash that is worth a password takes 50 ms; those of these tests guard nothing.
+QUICK_PASSWORDS: Final = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """UserSplit's pages, served.
+
+    Attributes:
+        url: where they are.
+        database_url: what they show.
+        browser: to look at them with.
+    """
+
+    url: str
+    database_url: str
+    browser: Browser
+
+    def account(self, name: str, role: Role) -> None:
+        """Make an account with `PASSWORD`."""
+        engine = open_database(self.database_url)
+        try:
+            desk = Desk(engine, now=now, monotonic=time.monotonic, passwords=QUICK_PASSWORDS)
+            desk.directory.create(name, role, password=PASSWORD)
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def commands(self, name: str) -> Iterator[tuple[SplitTestCommands, Request]]:
+        """Yield the commands on the same database, and a request by somebody."""
+        engine = open_database(self.database_url)
+        try:
+            store = SqlEventStore(engine, REGISTRY)
+            commands = SplitTestCommands(store=store, registry=REGISTRY, catalog=load_catalog(), now=now)
+            yield commands, Request(actor=Actor(name=name))
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def stranger(self, **options: Any) -> Iterator[Page]:
+        """Yield a fresh browser window in which nobody is signed in; errors of the page's scripts fail the test."""
+        context: BrowserContext = self.browser.new_context(base_url=self.url, **options)
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
+        page = context.new_page()
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        try:
+            yield page
+        finally:
+            context.close()
+        assert wrong == []
+
+    @contextmanager
+    def signed_in(self, name: str, **options: Any) -> Iterator[Page]:
+        """Yield a window in which `name` has signed in, as a person does."""
+        with self.stranger(**options) as page:
+            page.goto("/login")
+            page.get_by_label("Name").fill(name)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+            page.wait_for_url("/")
+            yield page
+
+
+def choose(page: Page, label: str, option: str, *, within: Any = None) -> None:
+    """Choose from a drop-down list as a person does: open it, and click the option."""
+    (within or page).get_by_label(label, exact=True).last.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def fill(page: Page, label: str, value: str) -> None:
+    """Type into the field of this label."""
+    page.get_by_label(label, exact=True).last.fill(value)
+
+
+def of_test(key: str) -> Callable[[str], bool]:
+    """Return whether an address is the overview of a test."""
+    return lambda url: re.search(rf"/tests/{re.escape(key)}$", url) is not None
+
+
+@pytest.fixture(scope="session")
+def chromium(pytestconfig: pytest.Config) -> Iterator[Browser]:
+    """A real Chromium; where none is installed, the tests that need it are skipped, or fail with REQUIRE_REAL=1."""
+    place = os.environ.get("USERSPLIT_TEST_CHROMIUM") or next((path for path in CHROMIUM if Path(path).exists()), None)
+    if place is None:
+        remember(pytestconfig, "Chromium", "missing, the tests of the pages were skipped")
+        reason = "the pages are tested in a real Chromium: apt-get install chromium, or set USERSPLIT_TEST_CHROMIUM"
+        if os.environ.get("REQUIRE_REAL") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    remember(pytestconfig, "Chromium", "real, headless")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=place, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def pages(chromium: Browser, migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    """The pages of a fresh database, with the preparer at work; one for all tests of a module, for it takes seconds.
+
+    People: ann and bob are managers, vera is a viewer, quinn of QA, sue a superuser.
+    """
+    url = f"sqlite:///{shutil.copy(migrated_sqlite_file, tmp_path_factory.mktemp('pages') / 'pages.db')}"
+    port = free_port()
+    settings = {"USERSPLIT_DATABASE_URL": url, "USERSPLIT_LOG_LEVEL": "WARNING"}
+    served = Pages(url=f"http://127.0.0.1:{port}", database_url=url, browser=chromium)
+    people: dict[str, Role] = {"ann": "manager", "bob": "manager", "vera": "viewer", "quinn": "qa", "sue": "superuser"}
+    for name, role in people.items():
+        served.account(name, role)
+    with ExitStack() as stack:
+        stack.enter_context(process("serve", **settings, USERSPLIT_HTTP_PORT=str(port)))
+        stack.enter_context(process("preparer", **settings))
+        wait_until("the login answers", lambda: answers(f"{served.url}/login"))
+        yield served
+
+
+@contextmanager
+def process(command: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a process of UserSplit; end it with SIGTERM, and hold it against exit code 0."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("USERSPLIT_")}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "entrypoints", command],
+        cwd=ROOT,
+        env={**clean, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield running
+    finally:
+        running.send_signal(signal.SIGTERM)
+        try:
+            said, _ = running.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            said, _ = running.communicate()
+    assert running.returncode == 0, f"{command} ended with {running.returncode}: {said}"
+    assert "Traceback" not in said, said
+
+
+def answers(url: str) -> bool:
+    """Return whether somebody answers there."""
+    try:
+        return httpx.get(url).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
