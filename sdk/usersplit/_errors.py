@@ -7,15 +7,17 @@
     │   ├── MalformedConfig         not the JSON that docs/config-documents.md describes
     │   ├── MiskeyedConfig          a document of another test than its file's name says
     │   └── ConfigFromTheFuture     a format that this version of the SDK does not know
-    ├── usersplit.hits.MalformedHit     bytes that are no hit
-    ├── usersplit.hits.UnencodableHit   a hit that does not fit its Avro schema
-    └── usersplit.tracks                a class of in-code tests that is not made right
+    ├── usersplit.hits.MalformedHit         bytes that are no hit
+    ├── usersplit.hits.UnencodableHit       a hit that does not fit its Avro schema
+    ├── usersplit.guests.InvalidCookie      a setting that browsers refuse, or that protects nothing
+    ├── usersplit.guests.NoGuestMiddleware  the application is not wrapped in one
+    └── usersplit.tracks                    a class of in-code tests that is not made right
         ├── NoTracks                    nothing to choose from
         ├── InvalidWeight               no whole number
         └── UnknownTrack                a forced track that the class does not have
 
 None of them ever reaches a service from a check or from logging a hit: there they become a reason and a count. The
-errors of `tracks` speak of a class, and show the first time that it is used.
+errors of `guests` and `tracks` speak of the code, and show the first time that it runs.
 """
 
 from typing import Final

@@ -9,14 +9,15 @@ import pytest
 
 import usersplit
 import usersplit.conditions
+import usersplit.guests
 import usersplit.hits
 import usersplit.hooks
 import usersplit.tracks
 
 SDK = Path(__file__).parents[3] / "sdk"
 
-MODULES = [usersplit.conditions, usersplit.hits, usersplit.hooks, usersplit.tracks]
-FILES = {"hits", "hooks", "tracks"}
+MODULES = [usersplit.conditions, usersplit.guests, usersplit.hits, usersplit.hooks, usersplit.tracks]
+FILES = {"guests", "hits", "hooks", "tracks"}
 
 PUBLIC = [
     "Answer",

@@ -10,7 +10,7 @@ import usersplit
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs" / "sdk.md").read_text(encoding="utf-8")
-PAGES = ("sdk/README.md", "docs/sdk.md", "docs/tracks.md")
+PAGES = ("sdk/README.md", "docs/sdk.md", "docs/tracks.md", "docs/guests.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
