@@ -48,6 +48,14 @@ class Desk:
             WrongPassword: no open account has this name and password.
             TooManyAttempts: too many wrong ones lately, for this name or from this address.
         """
+        return self.open_session(self.check_password(name, password, address=address))
+
+    def check_password(self, name: str, password: str, *, address: str) -> Account:
+        """Return the account that a name and its password open.
+
+        Raises:
+            WrongPassword, TooManyAttempts: see `sign_in`.
+        """
         by_name, by_address = f"name {name.strip().lower()[:100]}", f"address {address}"
         self._attempts.check(by_name, by_address)
         account = self.directory.with_password(name, password)
@@ -55,7 +63,7 @@ class Desk:
             self._attempts.note_wrong(by_name, by_address)
             raise WrongPassword
         self._attempts.note_right(by_name)
-        return self.open_session(account)
+        return account
 
     def open_session(self, account: Account) -> tuple[Identity, str]:
         """Return the identity of an account whose owner was recognized, and the value of the session's cookie.

@@ -6,7 +6,8 @@ from typing import Final, TypeAlias
 from fastapi import FastAPI
 
 from accounts.desk import Desk
-from api import health, signing_in
+from api import checks, filters, health, history, lifecycle, operating, people, settings, signing_in, split_tests
+from api.clock import Now
 from api.errors import add_error_handlers
 from api.identify import DESCRIBED_SECURITY
 from api.limits import Limits
@@ -27,6 +28,19 @@ faster) and `Idempotency-Key` (the same key again gets the first answer).
 """
 
 
+_NEEDING_AN_ACCOUNT: Final = (
+    signing_in,
+    split_tests,
+    settings,
+    lifecycle,
+    history,
+    checks,
+    filters,
+    operating,
+    people,
+)
+
+
 def _no_metrics() -> tuple[str, bytes]:
     return "text/plain", b""
 
@@ -35,6 +49,7 @@ def create_app(
     parts: Parts,
     desk: Desk,
     *,
+    now: Now,
     public_url: str = "",
     observe: Observe = observe_nothing,
     render_metrics: RenderMetrics = _no_metrics,
@@ -44,6 +59,7 @@ def create_app(
     Args:
         parts: the write side and the read models.
         desk: says who somebody is.
+        now: the clock.
         public_url: under which address browsers see the application, where a proxy stands before it.
         observe: told of every request.
         render_metrics: gives the metrics of the process.
@@ -53,11 +69,14 @@ def create_app(
     )
     app.state.parts = parts
     app.state.desk = desk
+    app.state.now = now
+    app.state.rebuilds = operating.Rebuilds()
     app.state.public_url = public_url
     app.state.render_metrics = render_metrics
     add_error_handlers(app)
-    for module in (health, signing_in):
-        app.include_router(module.router, dependencies=DESCRIBED_SECURITY if module is not health else None)
+    app.include_router(health.router)
+    for module in _NEEDING_AN_ACCOUNT:
+        app.include_router(module.router, dependencies=DESCRIBED_SECURITY)
     app.add_middleware(Limits)
     app.add_middleware(Measured, observe=observe)
     return app

@@ -1,8 +1,9 @@
 """What the API is built of: the write side and the read models of one database, as the composition root wires them."""
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Annotated, Protocol, TypeAlias
 
+from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine
 
 from commands.split_tests import SplitTestCommands
@@ -42,3 +43,12 @@ class Parts(Protocol):
     def reading(self) -> AbstractContextManager[Connection]:
         """Return a connection to the read models, which show everything that was committed before this call."""
         ...
+
+
+async def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+Here: TypeAlias = Annotated[Parts, Depends(_parts)]
+"""The parts, as an argument of an endpoint."""

@@ -4,8 +4,10 @@ ApiRefusal
 ├── WrongIfMatch          If-Match is not an ETag that we gave
 ├── WrongIdempotencyKey   an Idempotency-Key that cannot be one
 ├── WrongCursor           `after` is not what a list gave as `next`
+├── WhenMissing           as of when is not said, or said twice
 ├── NothingThen           the test did not exist then, or was a Draft that this person could not have seen
 ├── BehindTheLog          a position that nothing was recorded at yet
+├── RebuildAtWork         the projection is being rebuilt already
 └── NoSuchThing           there is nothing of this name
 """
 
@@ -45,6 +47,13 @@ class WrongCursor(ApiRefusal):
         super().__init__("after is not a cursor; send what the list before gave as next, or nothing")
 
 
+class WhenMissing(ApiRefusal):
+    """A question about the past needs its moment."""
+
+    def __init__(self) -> None:
+        super().__init__("say as of when: either a position, or a moment as at=2026-05-03T14:05:00Z")
+
+
 class NothingThen(ApiRefusal):
     """The same for a test that was not there and for a Draft of others."""
 
@@ -64,6 +73,15 @@ class BehindTheLog(ApiRefusal):
 
     def __init__(self, position: int, head: int) -> None:
         super().__init__(f"position {position} is not in the log yet: it ends at {head}")
+
+
+class RebuildAtWork(ApiRefusal):
+    """One rebuild at a time."""
+
+    status = 409
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is being rebuilt; GET /api/v1/projections tells how far it is")
 
 
 class NoSuchThing(ApiRefusal):

@@ -12,7 +12,7 @@ from domain.split_test import SplitTest, load
 from events.errors import VersionConflict
 from events.facts import SplitTestFact, split_test_stream
 from events.registry import FactRegistry
-from events.store import Appended, Command, EventStore, Provenance
+from events.store import Appended, Command, EventStore, Provenance, require_storable
 
 Decide: TypeAlias = Callable[[SplitTest | None], Sequence[SplitTestFact]]
 """From the state of a test to what happens to it, or a named error."""
@@ -105,8 +105,10 @@ class Execution:
         """Return the state of the test `key`, None if there never was one, and the version of its stream.
 
         Raises:
+            UnstorableText: no stream can be called so.
             UnknownFact, CorruptPayload: see `FactRegistry.decode`; nothing is decided on half a history.
         """
+        require_storable("key", key)
         events = self._store.read_stream(split_test_stream(key))
         state = load(self._registry.decode(event.encoded) for event in events)
         return state, events[-1].version if events else 0

@@ -112,6 +112,7 @@ def build_app(backbone: Backbone, desk: Desk, settings: ServeSettings, metrics: 
     return create_app(
         backbone,
         desk,
+        now=now,
         public_url=settings.public_url,
         observe=observe,
         render_metrics=lambda: (CONTENT_TYPE_LATEST, generate_latest(metrics.registry)),

@@ -5,7 +5,7 @@ function of a model works on the connection that is handed out. A question about
 stream alone; one about all of them reads the log from its beginning.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -86,8 +86,17 @@ def read_models(
         engine.dispose()
 
 
-def in_force(store: EventStore, fact_registry: FactRegistry, *, key: str, position: int) -> InForce | None:
+def in_force(
+    store: EventStore,
+    fact_registry: FactRegistry,
+    *,
+    key: str,
+    position: int,
+    visible: Collection[str] | None = None,
+) -> InForce | None:
     """Return what was in force for the split test `key` at `position`, None if there was no such test.
+
+    `visible` are the keys of other tests that its changes may name, None: all; see `changelog.entries`.
 
     Raises:
         UnknownFact: see `read_models`.
@@ -98,7 +107,8 @@ def in_force(store: EventStore, fact_registry: FactRegistry, *, key: str, positi
         listed = test_list.get(connection, key)
         settings = current_settings.get(connection, key)
         document = config.get(connection, key)
-        entries = {each.position: each for each in changelog.entries(connection, key, limit=max(len(facts), 1))}
+        told = changelog.entries(connection, key, limit=max(len(facts), 1), visible=visible)
+    entries = {each.position: each for each in told}
     if listed is None or settings is None:
         return None
     status = max(each.position for each in facts if type(each.fact) in STATUS_AFTER)

@@ -6,8 +6,8 @@ sentences that nobody reads. A key that is used again after its Draft was discar
 the earlier one stay in the table, and nobody is shown them, because a Draft is invisible to others.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Row, T
 from events.database import UtcDateTime
 from events.facts import SplitTestCreated
 from events.store import RecordedFact
-from projections.changelog_entries import keep, read_kept
+from projections.changelog_entries import KeptFact, PreparedSummary, keep, read_kept
 from projections.changelog_sentences import Before, Change, Told, tell
 from projections.projection import Projection, Tables
 from projections.registry import live_tables
@@ -50,7 +50,9 @@ class ChangelogEntry:
     changes: tuple[Change, ...]
 
 
-def entries(connection: Connection, key: str, *, limit: int = 200, after: int = 0) -> list[ChangelogEntry]:
+def entries(
+    connection: Connection, key: str, *, limit: int = 200, after: int = 0, visible: Collection[str] | None = None
+) -> list[ChangelogEntry]:
     """Return the changelog of the split test `key`, oldest first; empty for an unknown or discarded one.
 
     Args:
@@ -58,6 +60,8 @@ def entries(connection: Connection, key: str, *, limit: int = 200, after: int = 
         key: the test's key.
         limit: at most so many entries.
         after: only entries behind this position; the last one's position continues a list.
+        visible: the keys of other tests that may be named, None: all. A test that was In Dev when it was counted as
+            an overlap may be somebody's Draft by now.
     """
     table = live_tables(connection, PROJECTION)[_NAME]
     created = select(func.max(table.c.position)).where(table.c.key == key, table.c.kind == SplitTestCreated.__name__)
@@ -71,9 +75,17 @@ def entries(connection: Connection, key: str, *, limit: int = 200, after: int = 
     for row in connection.execute(query):
         fact = read_kept(row.kind, row.fact)
         if row.position > after and len(found) < limit:
-            found.append(_entry(row, tell(fact, before)))
+            found.append(_entry(row, tell(_without_hidden(fact, visible), before)))
         before = before.after(fact)
     return [] if before.status == "discarded" else found
+
+
+def _without_hidden(fact: KeptFact, visible: Collection[str] | None) -> KeptFact:
+    if visible is None or not isinstance(fact, PreparedSummary):
+        return fact
+    return replace(
+        fact, overlaps=tuple(each if each.key in visible else replace(each, key="") for each in fact.overlaps)
+    )
 
 
 def _apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]) -> None:

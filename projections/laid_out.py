@@ -8,7 +8,7 @@ these tables adds it up by a clock that never jumps, and adds nothing while it, 
 that is set nor an outage of ours makes all servers vanish from the list.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -110,8 +110,12 @@ def live_servers(connection: Connection) -> list[Server]:
     return [server for server in servers(connection) if server.is_live]
 
 
-def not_laid_out(connection: Connection) -> dict[str, list[str]]:
+def not_laid_out(connection: Connection, keys: Collection[str] | None = None) -> dict[str, list[str]]:
     """Return the tests whose newest config is not yet on every live server, each with the names of those that miss it.
+
+    Args:
+        connection: to the database of the read models.
+        keys: only these tests; None is all.
 
     Raises:
         projections.errors.ProjectionsError: there is no config read model to compare with.
@@ -132,6 +136,8 @@ def not_laid_out(connection: Connection) -> dict[str, list[str]]:
         )
         .order_by(documents.c.key, servers_table.c.environment, servers_table.c.host)
     )
+    if keys is not None:
+        query = query.where(documents.c.key.in_(list(keys)))
     found: dict[str, list[str]] = {}
     for key, environment, host in connection.execute(query):
         found.setdefault(key, []).append(f"{environment}/{host}")

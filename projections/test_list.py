@@ -1,12 +1,26 @@
 """The list of split tests with what a manager wants to see of each at a glance. A discarded Draft is not in it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Integer, MetaData, Row, Table, Text, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    and_,
+    false,
+    func,
+    or_,
+    select,
+)
 
 from events.database import UtcDateTime
 from events.facts import (
@@ -82,6 +96,94 @@ class ListedSplitTest:
     created_at: datetime
     updated_at: datetime
     version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onlooker:
+    """Who looks at the list. Drafts are shown to their authors and managers, and to who sees everything."""
+
+    name: str
+    sees_everything: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be shown.
+
+    Attributes:
+        statuses: only tests in one of these; empty is all.
+        types: only tests of one of these; empty is all.
+        search: only those with this text, in any case, in their key, name, description, issue key or people.
+        is_mine: only those that the onlooker manages.
+    """
+
+    statuses: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    search: str = ""
+    is_mine: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A place in the list: behind the test of this moment and key."""
+
+    created_at: datetime
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some lines of the list, how many there are on all pages, and where the next one begins (None: nowhere)."""
+
+    rows: list[ListedSplitTest]
+    total: int
+    next: Place | None
+
+
+def page(connection: Connection, onlooker: Onlooker, wanted: Wanted, *, limit: int, after: Place | None = None) -> Page:
+    """Return a page of the list, the newest tests first.
+
+    Args:
+        connection: to the database of the read models.
+        onlooker: who looks.
+        wanted: which tests.
+        limit: at most so many lines.
+        after: where the page begins; what the page before gave as `next`.
+    """
+    table = live_tables(connection, PROJECTION)[_NAME]
+    wheres = list(_wheres(table, onlooker, wanted))
+    total = connection.execute(select(func.count()).select_from(table).where(*wheres)).scalar_one()
+    query = select(table).where(*wheres).order_by(table.c.created_at.desc(), table.c.key).limit(limit + 1)
+    if after is not None:
+        is_older = table.c.created_at < after.created_at
+        query = query.where(or_(is_older, and_(table.c.created_at == after.created_at, table.c.key > after.key)))
+    found = [_listed(row) for row in connection.execute(query)]
+    last = found[limit - 1] if len(found) > limit else None
+    return Page(rows=found[:limit], total=total, next=Place(created_at=last.created_at, key=last.key) if last else None)
+
+
+def visible_keys(connection: Connection, onlooker: Onlooker) -> frozenset[str]:
+    """Return the keys of all tests that the onlooker may know of."""
+    table = live_tables(connection, PROJECTION)[_NAME]
+    query = select(table.c.key).where(*_wheres(table, onlooker, Wanted()))
+    return frozenset(connection.execute(query).scalars())
+
+
+def _wheres(table: Table, onlooker: Onlooker, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    # In the JSON list of managers a name stands between quotes, and a quote within a name is escaped. Only a name with
+    # a comma could be found across two others; accounts have no such names, and actors of that kind manage nothing.
+    quoted = write_json(onlooker.name)
+    manages = table.c.managers.contains(quoted, autoescape=True) if "," not in onlooker.name else false()
+    if not onlooker.sees_everything:
+        yield or_(table.c.status != "draft", table.c.author == onlooker.name, manages)
+    if wanted.is_mine:
+        yield manages
+    if wanted.statuses:
+        yield table.c.status.in_(wanted.statuses)
+    if wanted.types:
+        yield table.c.type.in_(wanted.types)
+    if wanted.search:
+        yield table.c.searched.contains(wanted.search.casefold(), autoescape=True)
 
 
 def rows(connection: Connection, *, status: str | None = None, search: str = "") -> list[ListedSplitTest]:

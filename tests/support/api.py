@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from accounts.desk import Desk
 from accounts.identity import PERMISSIONS, Role
 from api.app import create_app
-from entrypoints.backbone import Backbone
-from tests.support.people import open_desk, sign_up
+from entrypoints.backbone import Backbone, now
+from tests.support.people import PASSWORD, open_desk, sign_up
 
 with warnings.catch_warnings():
     # It would rather have a successor of httpx, which nothing else here needs.
@@ -31,6 +31,15 @@ PEOPLE: Final[Mapping[str, Role]] = {
     "quentin": "qa",
     "vera": "viewer",
 }
+
+
+SETTINGS: Final[Mapping[str, Any]] = {
+    "starts_at": "2026-01-01",
+    "ends_at": "2099-01-01",
+    "conditions": [{"filter": "country_id", "operator": "in", "value": ["50"]}],
+    "variants": [{"name": "control", "percent": 50, "control": True}, {"name": "green", "percent": 50}],
+}
+"""Settings under which everybody in country 50 gets a variant, for as long as these tests will run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,25 @@ class Api:
         response: httpx.Response = self.client.request(method, path, headers=headers, **rest)
         return response
 
+    def signed_in(self, name: str) -> TestClient:
+        """Return a browser of its own in which `name` has signed in."""
+        browser = TestClient(self.app, raise_server_exceptions=False)
+        answer = browser.post("/api/v1/session", json={"name": name, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        browser.headers["Origin"] = "http://testserver"
+        return browser
+
+    def draft(self, key: str, *, by: str = "ann", settings: Any = None) -> None:
+        """Make a Draft; with settings, they are proposed and prepared."""
+        self.done(by, "POST", "/api/v1/tests", json={"key": key, "name": f"The {key}"})
+        if settings is not None:
+            self.propose(key, settings, by=by)
+
+    def propose(self, key: str, settings: Any, *, by: str = "ann") -> None:
+        """Propose settings and prepare them."""
+        self.done(by, "POST", f"/api/v1/tests/{key}/settings", json=settings)
+        assert self.backbone.preparer.prepare(key)
+
     def done(self, name: str, method: str, path: str, **rest: Any) -> Any:
         """Ask for what must succeed; return the JSON of the answer."""
         response = self.ask(name, method, path, **rest)
@@ -80,7 +108,7 @@ def serving(database_url: str) -> Iterator[Api]:
     """Yield the API over the database at `database_url`, which has the newest schema."""
     backbone = Backbone(database_url)
     desk = open_desk(backbone.engine)
-    app = create_app(backbone, desk)
+    app = create_app(backbone, desk, now=now)
     try:
         with TestClient(app, raise_server_exceptions=False, base_url="http://testserver") as client:
             yield Api(app=app, backbone=backbone, desk=desk, client=client)

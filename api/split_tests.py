@@ -1,0 +1,210 @@
+"""Split tests: the list, the properties, the managers."""
+
+import base64
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from accounts.identity import Identity
+from api.changes import Creation, Receipt, Steering, etag
+from api.identify import Reader
+from api.parts import Here
+from api.refusals import WrongCursor
+from api.sight import MissingServers, onlooker, seen_test
+from api.texts import KeyInPath, StorableText
+from domain.lifecycle import Action, possible_actions
+from domain.people import can_manage
+from domain.split_test import Status
+from projections import test_list
+from projections.test_list import ListedSplitTest, Place, Wanted
+
+router = APIRouter(prefix="/api/v1/tests", tags=["split tests"])
+
+SeenStatus = Literal["draft", "in_dev", "running", "paused", "finished", "rejected"]
+
+
+class SplitTestDocument(BaseModel):
+    """A split test at a glance.
+
+    Attributes:
+        settings_group: the current one, 0 while none was prepared; then `starts_at` and `ends_at` are null.
+        code_deployed_at: when its first production hit came.
+        version: what a change may expect; the ETag as well.
+        not_laid_out_on: live servers that do not have its newest config.
+        possible_actions: the steps of its life that its managers can take now.
+        i_manage: whether you are one of them, or a superuser.
+    """
+
+    key: str
+    name: str
+    description: str
+    type: str
+    issue_key: str
+    chat_room: str
+    author: str
+    managers: list[str]
+    status: SeenStatus
+    settings_group: int
+    starts_at: datetime | None
+    ends_at: datetime | None
+    code_deployed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    not_laid_out_on: list[str]
+    live_servers: int
+    possible_actions: list[Action]
+    i_manage: bool
+
+
+class SplitTestPage(BaseModel):
+    """A page of the list; `next` is the `after` of the page behind it, null on the last one."""
+
+    tests: list[SplitTestDocument]
+    total: int
+    next: str | None
+
+
+class NewSplitTest(BaseModel):
+    """A split test to be made; the one who asks is its author and first manager."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+    name: str
+    description: str = ""
+    type: str = "web"
+    issue_key: str = ""
+    chat_room: str = ""
+    managers: list[str] = Field(default_factory=list, max_length=1000)
+
+
+class EditedProperties(BaseModel):
+    """Properties to be edited; what is absent stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = None
+    description: str | None = None
+    type: str | None = None
+    issue_key: str | None = None
+    chat_room: str | None = None
+
+
+class ChangedManagers(BaseModel):
+    """Who joins the circle of managers, and who leaves it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    add: list[str] = Field(default_factory=list, max_length=1000)
+    remove: list[str] = Field(default_factory=list, max_length=1000)
+
+
+@router.get("", summary="The split tests that I may see, the newest first")
+def list_tests(  # noqa: PLR0913, PLR0917 - the filters of the list
+    parts: Here,
+    identity: Reader,
+    status: Annotated[list[SeenStatus], Query(description="Only these; may be repeated")] = [],  # noqa: B006 - FastAPI copies defaults
+    type: Annotated[list[StorableText], Query(description="Only these; may be repeated")] = [],  # noqa: A002, B006 - the glossary's word; as above
+    search: Annotated[StorableText, Query(max_length=200)] = "",
+    mine: Annotated[bool, Query(description="Only those that I manage")] = False,  # noqa: FBT002 - a query has names
+    after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> SplitTestPage:
+    """Return a page. Drafts of others are neither listed nor counted."""
+    wanted = Wanted(statuses=tuple(status), types=tuple(type), search=search, is_mine=mine)
+    place = None if after is None else _place(after)
+    with parts.reading() as connection:
+        page = test_list.page(connection, onlooker(identity), wanted, limit=limit, after=place)
+        missing = MissingServers.read(connection, [row.key for row in page.rows])
+    return SplitTestPage(
+        tests=[document_of(row, missing, identity) for row in page.rows],
+        total=page.total,
+        next=None if page.next is None else _cursor(page.next),
+    )
+
+
+@router.post("", summary="Create a Draft", status_code=201)
+def create(order: Creation, new: NewSplitTest) -> Receipt:
+    """Create a split test: a Draft, which nobody but its managers and superusers knows of."""
+    appended = order.parts.split_tests.create(
+        order.request,
+        key=new.key,
+        name=new.name,
+        description=new.description,
+        type=new.type,
+        issue_key=new.issue_key,
+        chat_room=new.chat_room,
+        managers=new.managers,
+    )
+    order.response.headers["Location"] = f"/api/v1/tests/{new.key}"
+    return order.done(new.key, appended)
+
+
+@router.get("/{key}", summary="One split test")
+def get(parts: Here, response: Response, identity: Reader, key: KeyInPath) -> SplitTestDocument:
+    """Return the test; its ETag is what a change may expect."""
+    with parts.reading() as connection:
+        row = seen_test(connection, identity, key)
+        missing = MissingServers.read(connection, [key])
+    response.headers["ETag"] = etag(row.version)
+    return document_of(row, missing, identity)
+
+
+@router.patch("/{key}", summary="Edit properties")
+def edit(order: Steering, key: KeyInPath, edited: EditedProperties) -> Receipt:
+    """Edit some properties, in any status."""
+    changes: dict[str, Any] = edited.model_dump(exclude_none=True)
+    return order.done(key, order.parts.split_tests.edit_properties(order.request, key, changes))
+
+
+@router.post("/{key}/managers", summary="Change who manages the test")
+def change_managers(order: Steering, key: KeyInPath, changed: ChangedManagers) -> Receipt:
+    """Add managers and remove others, in one step; one at least remains."""
+    appended = order.parts.split_tests.change_managers(order.request, key, add=changed.add, remove=changed.remove)
+    return order.done(key, appended)
+
+
+def document_of(row: ListedSplitTest, missing: MissingServers, identity: Identity) -> SplitTestDocument:
+    """Return a line of the list as a document."""
+    # Constructed without validation: it comes from our own tables, and a list has two hundred of them.
+    return SplitTestDocument.model_construct(
+        key=row.key,
+        name=row.name,
+        description=row.description,
+        type=row.type,
+        issue_key=row.issue_key,
+        chat_room=row.chat_room,
+        author=row.author,
+        managers=list(row.managers),
+        status=row.status,
+        settings_group=row.settings_group,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        code_deployed_at=row.code_deployed_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+        not_laid_out_on=list(missing.by_key.get(row.key, ())),
+        live_servers=missing.live,
+        possible_actions=list(possible_actions(Status(row.status))),
+        i_manage=can_manage(identity.actor, row.managers),
+    )
+
+
+def _cursor(place: Place) -> str:
+    return base64.urlsafe_b64encode(json.dumps([place.created_at.isoformat(), place.key]).encode()).decode()
+
+
+def _place(cursor: str) -> Place:
+    try:
+        moment, key = json.loads(base64.urlsafe_b64decode(cursor))
+        place = Place(created_at=datetime.fromisoformat(moment), key=key)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise WrongCursor from error
+    if place.created_at.tzinfo is None or not isinstance(key, str) or "\0" in key or not key.isascii():
+        raise WrongCursor
+    return place
