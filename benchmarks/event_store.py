@@ -32,9 +32,9 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresFactory
 from sqlalchemy import make_url, text
 
-from events import postgres_append
 from events.database import open_database
 from events.facts import REGISTRY, CodeDeployed
+from events.postgres_append import parameters_of, statement_for
 from events.sql_append import Batch
 from events.sql_store import SqlEventStore
 from events.store import Provenance
@@ -133,7 +133,7 @@ def bare_statement(urls: Urls) -> Side:
             provenance=BY_ANNA,
             command=None,
         )
-        assert connection.execute(postgres_append._APPEND, postgres_append._parameters(batch), prepare=True).fetchone()  # noqa: SLF001 - the floor of this very statement
+        assert connection.execute(statement_for(batch), parameters_of(batch), prepare=True).fetchone()
 
     return append
 

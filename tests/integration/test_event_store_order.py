@@ -234,8 +234,11 @@ def test_the_check_catches_a_store_whose_positions_are_a_bare_sequence(
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE SEQUENCE planted")
     planted = "counter AS (SELECT nextval('planted') AS position)"
+    statement_for = postgres_append.statement_for
     monkeypatch.setattr(
-        postgres_append, "_APPEND", postgres_append._APPEND.replace(postgres_append._COUNTER, planted, 1)
+        postgres_append,
+        "statement_for",
+        lambda batch: statement_for(batch).replace(postgres_append._COUNTER, planted, 1),
     )
     with HeldWriter(migrated_postgres_url) as first, HeldWriter(migrated_postgres_url) as second:
         first.start("first", facts=1)
