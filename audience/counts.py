@@ -8,6 +8,7 @@ of users by split group and such kind of user, multiplied with a table of which 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging import getLogger
 from typing import Any, Final
 
 import numpy as np
@@ -17,11 +18,11 @@ from sqlalchemy import ColumnElement, SmallInteger, cast, func, literal_column, 
 
 from audience.coding import Coding, code
 from audience.combinations import combine
-from audience.conditions_sql import predicate
-from audience.errors import AudienceError, SplitGroupsWrong
+from audience.conditions_sql import assumed_filters, predicate
+from audience.errors import AudienceError, SplitGroupsWrong, UsersTableWrong
 from audience.users_table import UsersTable
-from domain.allocation.audience_counts import Audience, AudienceNotCountable
-from usersplit.conditions import Catalog, Conditions, ConditionsError, parse_text
+from domain.allocation.audience_counts import Audience, AudienceNotCountable, CountedUsers, SharedUsers
+from usersplit.conditions import Catalog, Conditions, ConditionsError, FilterType, parse_text
 from warehouse.users import UsersDatabase
 
 SPLIT_GROUPS: Final = 2400
@@ -32,6 +33,8 @@ _LANE_MASK: Final = 2**16 - 1
 _LANE_ROWS_AT_ONCE: Final = _LANE_MASK
 
 Counts = NDArray[np.int64]
+
+_log = getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ class Counted:
 
 
 class SqlAudienceCounts:
-    """The port `AudienceCounts` over a users table, and the question that asks for all overlapping tests at once.
+    """The port `AudienceCounts` over a users table: the test and all others in one pass over the users.
 
     Args:
         database: holds the users.
@@ -59,34 +62,41 @@ class SqlAudienceCounts:
         self._database = database
         self._users = users
 
-    def users(self, audience: Audience) -> Mapping[int, int]:
-        """See `AudienceCounts.users`."""
-        return _by_group(self.counted(audience, ()).users)
-
-    def shared_users(self, audience: Audience, other: Audience) -> Mapping[int, int]:
-        """See `AudienceCounts.shared_users`."""
-        return _by_group(self.counted(audience, (other,)).shared[0])
-
-    def shared_users_of_all(self, audience: Audience, others: Sequence[Audience]) -> Sequence[Mapping[int, int]]:
-        """Answer `shared_users` for each of `others`, in their order, for little more than the price of one."""
-        return [_by_group(counts) for counts in self.counted(audience, others).shared]
-
-    def counted(self, audience: Audience, others: Sequence[Audience]) -> Counted:
-        """Count users of `audience`, and those shared with each of `others`, in one pass over the users.
+    def counted(self, audience: Audience, others: Sequence[Audience]) -> CountedUsers:
+        """See `AudienceCounts.counted`.
 
         Raises:
-            AudienceNotCountable: it cannot be counted, and why: a filter without a column, a users table without
-                split groups.
+            AudienceNotCountable: it cannot be counted, and why: a filter without a column, a column that is missing or
+                of another type, a users table without split groups.
             WarehouseError: the database does not answer, or refuses; not a fault of the conditions.
         """
-        other_conditions = []
-        for other in others:
-            with _reasons(other.key):
-                read = parsed(other)
-                predicate(read, self._users)  # refuses under the name of the test that is at fault
-                other_conditions.append(read)
         with _reasons(audience.key):
-            return count(self._database, self._users, parsed(audience), other_conditions)
+            asked = parsed(audience)
+            assumed = assumed_filters(asked, self._users)
+            others_read = [self._countable(other) for other in others]
+            used = {used for read in (asked, *others_read) if read for used in read.filters_used}
+            misfits = self._users.misfits(self._database, used)
+            if problems := _problems(asked, misfits):
+                raise UsersTableWrong(problems)
+            countable = {index: read for index, read in enumerate(others_read) if read and not _problems(read, misfits)}
+            counted = count(self._database, self._users, asked, list(countable.values()))
+        users = _by_group(counted.users)
+        shared = [SharedUsers(users=users, is_upper_bound=True)] * len(others)
+        for (index, read), by_group in zip(countable.items(), counted.shared, strict=True):
+            is_upper_bound = bool(assumed or assumed_filters(read, self._users))
+            shared[index] = SharedUsers(users=_by_group(by_group), is_upper_bound=is_upper_bound)
+        if uncounted := [other.key for index, other in enumerate(others) if index not in countable]:
+            _log.warning("no column holds what %s ask: all users are taken to be shared", ", ".join(uncounted))
+        return CountedUsers(users=users, shared=shared, assumed_filters=assumed)
+
+    def _countable(self, other: Audience) -> Conditions | None:
+        """Return the conditions of another test; None if they cannot be counted, which holds up no other test."""
+        try:
+            read = parsed(other)
+            predicate(read, self._users)
+        except (AudienceError, ConditionsError):
+            return None
+        return read
 
 
 def count(database: UsersDatabase, users: UsersTable, asked: Conditions, others: Sequence[Conditions]) -> Counted:
@@ -117,6 +127,11 @@ def parsed(audience: Audience) -> Conditions:
     """
     filters = {each.name: {"type": each.type, "scope": each.scope} for each in audience.filters}
     return parse_text(audience.conditions, Catalog.from_document(filters))
+
+
+def _problems(asked: Conditions, misfits: Mapping[tuple[str, FilterType], str]) -> list[str]:
+    used = ((each.name, each.type) for each in asked.filters_used)
+    return [misfits[each] for each in used if each in misfits]
 
 
 def _coded(database: UsersDatabase, coding: Coding) -> tuple[Counts, list[Counts], Counts | None]:

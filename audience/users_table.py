@@ -14,7 +14,7 @@ never become SQL: see `audience.conditions_sql`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from sqlalchemy import table as sql_table
 
 from audience.catalog import DEFAULT_CATALOG, read_catalog_file
 from audience.errors import UsersMappingWrong, UsersTableWrong
-from usersplit.conditions import Catalog, FilterType
+from usersplit.conditions import Catalog, Filter, FilterType
 from warehouse.users import UsersDatabase
 
 _FIELDS: Final = ("table", "id", "split_group", "columns")
@@ -76,25 +76,52 @@ class UsersTable:
         return sql_table(name, schema=schema) if schema else sql_table(name)
 
     def check(self, database: UsersDatabase, catalog: Catalog) -> None:
-        """Compare the mapping with the database.
+        """Compare the whole mapping with the database.
 
         Raises:
             UsersTableWrong: with every difference found.
             WarehouseError: the database does not answer, or cannot read an expression.
         """
+        types = self._types(database)
+        misfits = self._misfits(database, types, [catalog[name] for name in self.columns])
+        if problems := [*self._problems(types), *misfits.values()]:
+            raise UsersTableWrong(problems)
+
+    def misfits(self, database: UsersDatabase, filters: Iterable[Filter]) -> Mapping[tuple[str, FilterType], str]:
+        """Return what is wrong with the columns of `filters`, by name and type. A filter without a column is fine here.
+
+        Raises:
+            UsersTableWrong: there is no such table, or its identifier or split group is wrong: nobody can be counted.
+            WarehouseError: the database does not answer, or cannot read an expression.
+        """
+        types = self._types(database)
+        if problems := self._problems(types):
+            raise UsersTableWrong(problems)
+        return self._misfits(database, types, filters)
+
+    def _types(self, database: UsersDatabase) -> Mapping[str, str]:
         types = database.column_types(self.name)
         if not types:
             raise UsersTableWrong([f"there is no table {self.name}; create it, or import users"])
-        problems = [
-            problem
-            for name, fitting in ((self.id, _IDS), (self.split_group, _WHOLE))
-            for problem in _misfit(name, types.get(name), fitting)
-        ]
-        for name, mapped in self.columns.items():
-            found = database.expression_type(self.name, mapped.text) if mapped.is_expression else types.get(mapped.text)
-            problems += _misfit(mapped.text, found, _FITTING[catalog[name].type], f" for the filter {name}")
-        if problems:
-            raise UsersTableWrong(problems)
+        return types
+
+    def _problems(self, types: Mapping[str, str]) -> list[str]:
+        compared = ((self.id, _IDS), (self.split_group, _WHOLE))
+        return [problem for name, fitting in compared if (problem := _misfit(name, types.get(name), fitting))]
+
+    def _misfits(
+        self, database: UsersDatabase, types: Mapping[str, str], filters: Iterable[Filter]
+    ) -> Mapping[tuple[str, FilterType], str]:
+        asked = {(each.name, each.type) for each in filters if each.name in self.columns}
+        found = {name: self._type_of(database, types, self.columns[name]) for name in {name for name, _ in asked}}
+        compared = {
+            (name, type_): _misfit(self.columns[name].text, found[name], _FITTING[type_], f" for the filter {name}")
+            for name, type_ in sorted(asked)
+        }
+        return {asked: problem for asked, problem in compared.items() if problem}
+
+    def _type_of(self, database: UsersDatabase, types: Mapping[str, str], mapped: MappedColumn) -> str | None:
+        return database.expression_type(self.name, mapped.text) if mapped.is_expression else types.get(mapped.text)
 
 
 def load_users_table(catalog: Catalog, path: Path = DEFAULT_CATALOG) -> UsersTable | None:
@@ -127,6 +154,18 @@ def load_users_table(catalog: Catalog, path: Path = DEFAULT_CATALOG) -> UsersTab
     )
 
 
+def required_users_table(catalog: Catalog, path: Path = DEFAULT_CATALOG) -> UsersTable:
+    """Return the mapping as `load_users_table` does.
+
+    Raises:
+        UsersMappingWrong: there is none, or see there.
+    """
+    table = load_users_table(catalog, path)
+    if table is None:
+        raise UsersMappingWrong(path, "it is missing; say where users are with table, id and split_group.")
+    return table
+
+
 def _mapped(path: Path, catalog: Catalog, name: str, value: object) -> MappedColumn:
     if name not in catalog:
         raise UsersMappingWrong(path, f"columns.{name} is for a filter that is not there; add [filters.{name}].")
@@ -139,9 +178,9 @@ def _mapped(path: Path, catalog: Catalog, name: str, value: object) -> MappedCol
     raise UsersMappingWrong(path, f'columns.{name} is neither the name of a column nor {{expression = "…"}}.')
 
 
-def _misfit(name: str, found: str | None, fitting: str, purpose: str = "") -> list[str]:
+def _misfit(name: str, found: str | None, fitting: str, purpose: str = "") -> str:
     if found is None:
-        return [f"there is no column {name}{purpose}"]
+        return f"there is no column {name}{purpose}"
     if not re.fullmatch(fitting, found):
-        return [f"the column {name} has the type {found}, which does not fit{purpose}; map an expression that casts it"]
-    return []
+        return f"the column {name} has the type {found}, which does not fit{purpose}; map an expression that casts it"
+    return ""

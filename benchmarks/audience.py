@@ -90,7 +90,7 @@ def other_tests(tests: int) -> list[Conditions]:
 def typical() -> Conditions:
     """Return the conditions of the test that is prepared."""
     tree = [
-        {"filter": "country_id", "operator": "in", "value": [0, 1, 2, 3, 7, 18, 50, 68]},
+        {"filter": "country_id", "operator": "in", "value": [50, 51, 52, 53, 57, 68, 100, 118]},
         "AND",
         [
             {"filter": "is_new_user", "operator": "eq", "value": "Yes"},

@@ -43,6 +43,8 @@ class PreparationCommands:
         expected_version: int,
         kept_groups: int = 0,
         moved: tuple[GroupsMoved, ...] = (),
+        assumed_filters: tuple[str, ...] = (),
+        base_rate: float | None = None,
     ) -> Appended:
         """Make the settings group the current one. See `domain.settings_groups.prepared`.
 
@@ -61,6 +63,8 @@ class PreparationCommands:
                 overlaps=overlaps,
                 kept_groups=kept_groups,
                 moved=moved,
+                assumed_filters=assumed_filters,
+                base_rate=base_rate,
             ),
         )
 

@@ -1,17 +1,16 @@
 """What an allocation is made from: the tests whose dates overlap, as of one position of the log, and users."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 
 from sqlalchemy import Connection, Engine
 
-from domain.allocation.audience_counts import Audience, AudienceCounts, CountingFailed
-from domain.allocation.request import AllocationRequest, OverlappingTest
+from domain.allocation.audience_counts import Audience, AudienceCounts, CountedUsers, CountingFailed, SharedUsers
+from domain.allocation.request import OverlappingTest
 from domain.errors import RuleBroken
 from domain.keys import printable
-from domain.settings_groups import seen_groups
-from domain.split_test import SettingsGroup, SplitTest
+from domain.split_test import SettingsGroup
 from events.facts import PreparedVariant
 from projections import current_settings
 from projections.current_settings import CurrentSettings
@@ -58,49 +57,45 @@ class PreparationInputs:
                 if before == _read_model_position(connection):
                     return Neighbours(as_of_position=before, settings=settings)
 
-    def request(
-        self, test: SplitTest, group: SettingsGroup, settings: Sequence[CurrentSettings], *, seed: int
-    ) -> AllocationRequest:
-        """Return what is to be allocated beside the tests with `settings`. Blocks as long as counting takes.
+    def counted(self, audience: Audience, settings: Sequence[CurrentSettings]) -> CountedUsers | None:
+        """Return who meets the conditions of `audience` and of the tests with `settings`; None where nobody counts.
+
+        Blocks as long as counting takes.
 
         Raises:
             RuleBroken: the users cannot be counted, or were not: see `domain.allocation.audience_counts`.
         """
-        audience = Audience(key=test.key, conditions=group.conditions, filters=group.filters)
-        return AllocationRequest(
-            seed=seed,
-            type=test.type,
-            variants=group.variants,
-            previous=seen_groups(test),
-            reshuffle=group.reshuffle,
-            overlapping=tuple(self._overlapping(audience, each) for each in settings),
-            users=self._counted(audience, None),
-        )
-
-    def _overlapping(self, audience: Audience, settings: CurrentSettings) -> OverlappingTest:
-        other = Audience(key=settings.key, conditions=settings.conditions, filters=settings.filters)
-        return OverlappingTest(
-            key=settings.key,
-            type=settings.type,
-            settings_group=settings.settings_group,
-            variants=tuple(
-                PreparedVariant(name=variant.name, split_groups=variant.split_groups, users=variant.users)
-                for variant in settings.variants
-            ),
-            shared_users=self._counted(audience, other),
-            # The fact will be read by people who must not know of other people's Drafts.
-            is_named=settings.status != "draft",
-        )
-
-    def _counted(self, audience: Audience, other: Audience | None) -> Mapping[int, int] | None:
+        others = [Audience(key=each.key, conditions=each.conditions, filters=each.filters) for each in settings]
         # An outage of the users' database is none of ours: waiting for its end would hold up every other test.
         try:
-            return self._counts.users(audience) if other is None else self._counts.shared_users(audience, other)
+            return self._counts.counted(audience, others)
         except RuleBroken:
             raise
         except Exception as error:
             _log.exception("the users of %s were not counted", audience.key)
             raise CountingFailed(audience.key, described(error)) from error
+
+
+def overlapping(settings: Sequence[CurrentSettings], counted: CountedUsers | None) -> tuple[OverlappingTest, ...]:
+    """Return the tests with `settings` as an allocation sees them, with the users that were counted."""
+    shared: Sequence[SharedUsers | None] = [None] * len(settings) if counted is None else counted.shared
+    return tuple(_overlapping(each, users) for each, users in zip(settings, shared, strict=True))
+
+
+def _overlapping(settings: CurrentSettings, shared: SharedUsers | None) -> OverlappingTest:
+    return OverlappingTest(
+        key=settings.key,
+        type=settings.type,
+        settings_group=settings.settings_group,
+        variants=tuple(
+            PreparedVariant(name=variant.name, split_groups=variant.split_groups, users=variant.users)
+            for variant in settings.variants
+        ),
+        shared_users=None if shared is None else shared.users,
+        is_upper_bound=shared is not None and shared.is_upper_bound,
+        # The fact will be read by people who must not know of other people's Drafts.
+        is_named=settings.status != "draft",
+    )
 
 
 def described(error: Exception) -> str:

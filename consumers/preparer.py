@@ -4,8 +4,8 @@ One settings group at a time: read which tests overlap, draw, append one fact at
 number of preparers may run: a lock lets one of them prepare at a time, and the others look again and find less to do.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from logging import getLogger
@@ -14,9 +14,11 @@ from typing import Final, Literal, TypeAlias
 
 from sqlalchemy import Engine
 
+from audience.estimate import BASE_RATE
 from commands.preparation import PreparationCommands
 from consumers.leadership import LeaderLock, leader_lock
 from consumers.outages import DATABASE_AWAY
+from consumers.preparation_draw import DrawStep, PreparationDraw
 from consumers.preparation_inputs import PreparationInputs, described
 from consumers.preparation_lock import LOCK, LockLost, PreparationLock
 from domain.allocation.audience_counts import AudienceCounts, NobodyCounted
@@ -26,12 +28,11 @@ from domain.errors import RuleBroken
 from domain.settings_groups import waiting
 from domain.split_test import SettingsGroup, SplitTest
 from events.errors import VersionConflict
-from events.facts import PreparedVariant
 from events.registry import FactRegistry
 from events.store import EventStore
 from projections import current_settings
 
-Step: TypeAlias = Literal["waiting", "overlaps", "split_groups", "prepared", "failed"]
+Step: TypeAlias = DrawStep | Literal["waiting", "prepared", "failed"]
 
 _TO_TRY_AGAIN: Final[tuple[type[Exception], ...]] = (*DATABASE_AWAY, VersionConflict, LockLost)
 """What says nothing about the settings group, which was at the wrong place at the wrong time."""
@@ -68,6 +69,7 @@ class Preparer:
         seeds: gives the seed of each draw, not negative.
         counts: knows the users.
         allocate: draws split groups.
+        base_rate: for the smallest effects that the estimate tells.
         progress: told of every step.
         lock: held by one preparation at a time; None is the lock of `engine`'s database.
     """
@@ -83,15 +85,15 @@ class Preparer:
         seeds: Callable[[], int],
         counts: AudienceCounts = _NOBODY_COUNTED,
         allocate: Allocator = allocate_balanced,
+        base_rate: float = BASE_RATE,
         progress: Callable[[Progress], None] = _untold,
         lock: LeaderLock | None = None,
     ) -> None:
         self._engine = engine
         self._commands = PreparationCommands(store=store, registry=registry, now=now)
         self._catch_up = catch_up
-        self._inputs = PreparationInputs(engine=engine, catch_up=catch_up, counts=counts)
-        self._allocate = allocate
-        self._seeds = seeds
+        inputs = PreparationInputs(engine=engine, catch_up=catch_up, counts=counts)
+        self._draw = PreparationDraw(inputs, allocate=allocate, seeds=seeds, base_rate=base_rate)
         self._progress = progress
         self._lock = PreparationLock(lock or leader_lock(engine, LOCK))
 
@@ -191,21 +193,19 @@ class Preparer:
         return False
 
     def _draw_and_record(self, test: SplitTest, group: SettingsGroup, version: int, tell: "_Teller") -> None:
-        neighbours = self._inputs.neighbours(test.key, group)
-        tell("overlaps", f"{len(neighbours.settings)} tests overlap by dates")
-        request = self._inputs.request(test, group, neighbours.settings, seed=self._seeds())
-        allocation = self._allocate(request)
-        tell("split_groups", f"{allocation.kept_groups} split groups stay as they were")
+        drawn = self._draw.draw(test, group, tell)
         self._lock.check()
         self._commands.record_prepared(
             test.key,
             settings_group=group.number,
-            seed=request.seed,
-            as_of_position=neighbours.as_of_position,
-            variants=_estimated(allocation.variants, request.users),
-            overlaps=allocation.overlaps,
-            kept_groups=allocation.kept_groups,
-            moved=allocation.moved,
+            seed=drawn.seed,
+            as_of_position=drawn.as_of_position,
+            variants=drawn.variants,
+            overlaps=drawn.overlaps,
+            kept_groups=drawn.kept_groups,
+            moved=drawn.moved,
+            assumed_filters=drawn.assumed_filters,
+            base_rate=drawn.base_rate,
             expected_version=version,
         )
 
@@ -220,11 +220,3 @@ class _Teller:
 
     def __call__(self, step: Step, detail: str = "") -> None:
         self._progress(Progress(key=self._key, settings_group=self._settings_group, step=step, detail=detail))
-
-
-def _estimated(variants: tuple[PreparedVariant, ...], users: Mapping[int, int] | None) -> tuple[PreparedVariant, ...]:
-    if users is None:
-        return variants
-    return tuple(
-        replace(variant, users=sum(users.get(number, 0) for number in variant.split_groups)) for variant in variants
-    )

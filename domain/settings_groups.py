@@ -70,6 +70,8 @@ def prepared(  # noqa: PLR0913 - the fields of the fact, by name
     overlaps: tuple[Overlap, ...],
     kept_groups: int = 0,
     moved: tuple[GroupsMoved, ...] = (),
+    assumed_filters: tuple[str, ...] = (),
+    base_rate: float | None = None,
 ) -> tuple[SettingsGroupPrepared, ...]:
     """Make the settings group that waits the current one, with the split groups that were drawn for it.
 
@@ -89,6 +91,8 @@ def prepared(  # noqa: PLR0913 - the fields of the fact, by name
             overlaps=overlaps,
             kept_groups=kept_groups,
             moved=moved,
+            assumed_filters=assumed_filters,
+            base_rate=base_rate,
         ),
     )
 

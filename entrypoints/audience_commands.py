@@ -11,9 +11,8 @@ from rich.progress import Progress as ProgressBar
 from audience.catalog import DEFAULT_CATALOG, load_catalog
 from audience.conditions_sql import assumed_filters
 from audience.counts import count
-from audience.errors import UsersMappingWrong
 from audience.iterator import users_of
-from audience.users_table import UsersTable, load_users_table
+from audience.users_table import UsersTable, required_users_table
 from entrypoints.console import console
 from entrypoints.settings import WarehouseSettings
 from usersplit.conditions import Catalog, Conditions, parse_text
@@ -124,10 +123,7 @@ def walk(conditions: str, after: str | None, catalog_path: Path) -> None:
 
 def _mapping(path: Path) -> tuple[Catalog, UsersTable]:
     catalog = load_catalog(path)
-    table = load_users_table(catalog, path)
-    if table is None:
-        raise UsersMappingWrong(path, "it is missing; say where users are with table, id and split_group.")
-    return catalog, table
+    return catalog, required_users_table(catalog, path)
 
 
 def _open() -> DuckDbUsers | PostgresUsers:

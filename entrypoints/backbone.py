@@ -12,8 +12,12 @@ from sqlalchemy.exc import DBAPIError
 
 import projections.models
 from audience.catalog import DEFAULT_CATALOG, load_catalog
+from audience.counts import SqlAudienceCounts
+from audience.estimate import BASE_RATE
+from audience.users_table import required_users_table
 from commands.split_tests import SplitTestCommands
 from consumers.preparer import Preparer
+from domain.allocation.audience_counts import AudienceCounts, NobodyCounted
 from events.database import named_errors, open_database
 from events.facts import REGISTRY
 from events.registry import FactRegistry
@@ -22,6 +26,7 @@ from events.store import EventStore
 from migrations.run import current, newest, upgrade
 from projections.projector import Projector
 from usersplit.conditions import Catalog
+from warehouse.users import UsersDatabase
 
 
 class NotMigrated(Exception):
@@ -70,13 +75,32 @@ OpenStore: TypeAlias = Callable[[Engine, FactRegistry], EventStore]
 
 
 class Backbone:
-    """The event store of one database with its projector, commands and preparer."""
+    """The event store of one database with its projector, commands and preparer.
+
+    Args:
+        database_url: of the event store and the read models.
+        catalog_path: the catalog of filters; None is the shipped one.
+        open_store: makes the event store.
+        users: holds the users table, which the catalog file maps; None: nobody is counted. Closed with this object.
+        base_rate: for the smallest effects that estimates tell.
+
+    Raises:
+        audience.catalog.CatalogFileError: the catalog cannot be read.
+        audience.errors.UsersMappingWrong: there are users, but the catalog does not say which columns they have.
+    """
 
     def __init__(
-        self, database_url: str, *, catalog_path: Path | None = None, open_store: OpenStore = SqlEventStore
+        self,
+        database_url: str,
+        *,
+        catalog_path: Path | None = None,
+        open_store: OpenStore = SqlEventStore,
+        users: UsersDatabase | None = None,
+        base_rate: float = BASE_RATE,
     ) -> None:
         self.engine: Engine = open_database(database_url)
         self.store: EventStore = open_store(self.engine, REGISTRY)
+        self._users = users
         self.catalog: Catalog = load_catalog(catalog_path or DEFAULT_CATALOG)
         self.projector = Projector(
             engine=self.engine, store=self.store, registry=REGISTRY, projections=projections.models.ALL
@@ -89,7 +113,14 @@ class Backbone:
             catch_up=self.projector.catch_up,
             now=now,
             seeds=draw_seed,
+            counts=self._counts(catalog_path or DEFAULT_CATALOG),
+            base_rate=base_rate,
         )
+
+    def _counts(self, catalog_path: Path) -> AudienceCounts:
+        if self._users is None:
+            return NobodyCounted()
+        return SqlAudienceCounts(self._users, required_users_table(self.catalog, catalog_path))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -99,8 +130,10 @@ class Backbone:
             yield connection
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the databases."""
         self.engine.dispose()
+        if self._users is not None:
+            self._users.close()
 
 
 def migrate(database_url: str) -> str:
@@ -124,7 +157,12 @@ def migrate(database_url: str) -> str:
 
 
 def open_backbone(
-    database_url: str, *, catalog_path: Path | None = None, open_store: OpenStore = SqlEventStore
+    database_url: str,
+    *,
+    catalog_path: Path | None = None,
+    open_store: OpenStore = SqlEventStore,
+    users: UsersDatabase | None = None,
+    base_rate: float = BASE_RATE,
 ) -> Backbone:
     """Return the backbone of a migrated database.
 
@@ -142,7 +180,7 @@ def open_backbone(
         raise NotMigrated
     if revision != newest():
         raise OtherSchema(revision)
-    return Backbone(database_url, catalog_path=catalog_path, open_store=open_store)
+    return Backbone(database_url, catalog_path=catalog_path, open_store=open_store, users=users, base_rate=base_rate)
 
 
 @contextmanager

@@ -28,18 +28,20 @@ from entrypoints.backbone import now
 from entrypoints.console import plain
 from entrypoints.demo_load import InForce, Shown, Visitors
 from entrypoints.embedded import EmbeddedUserSplit
+from entrypoints.estimate_lines import estimate_lines
 from entrypoints.operator_commands import hits_table
 from entrypoints.reading_commands import changelog_table
 from events.store import Appended
 from notifications.notifier import Notification
 from projections import changelog, config, current_settings, test_list
-from projections.readable import other_test
 
 DELAY: Final = "catalog_delay"
 PRICING: Final = "coconut_pricing"
 MANAGER: Final = "coconut-manager"
 RUSSIA, SPAIN = 50, 59
 USERS: Final = 3000
+MADE_UP_USERS: Final = 1_000_000
+"""In the users table, for the estimates; those who visit the store are others."""
 TEST_USERS: Final = 60
 SHARE_OF_NEW_USERS: Final = 0.8
 ROOT: Final = Path(__file__).parents[1]
@@ -100,7 +102,7 @@ class Demo:
     def __init__(self, directory: Path, console: Console) -> None:
         self._console = console
         self._directory = directory
-        self._usersplit = EmbeddedUserSplit(directory, notifier=TerminalNotifier(console))
+        self._usersplit = EmbeddedUserSplit(directory, notifier=TerminalNotifier(console), made_up_users=MADE_UP_USERS)
         self._manager = Actor(name=MANAGER)
         self._store_url = ""
 
@@ -207,12 +209,9 @@ class Demo:
         with self._usersplit.backbone.reading() as connection:
             found = current_settings.get(connection, key)
         if found is not None:
-            shares = ", ".join(f"{each.name} {len(each.split_groups)}" for each in found.variants)
-            overlaps = "; ".join(f"{each.shared_groups} shared with {other_test(each)}" for each in found.overlaps)
-            self._tell(
-                f"{key}: settings group {settings_group} is prepared, of 2400 split groups {shares}"
-                f" ({overlaps or 'none shared with another test'})"
-            )
+            self._tell(f"{key}: settings group {settings_group} is prepared, counted over {MADE_UP_USERS:,} users")
+            for label, text in estimate_lines(found):
+                self._tell(f"  {label}: {text}")
 
     def _publish(self) -> None:
         self._say("Publish (In Dev): test users get the variants, whatever the dates say")

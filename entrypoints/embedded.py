@@ -34,6 +34,11 @@ from streams.kafka_embedded import EmbeddedBroker
 from streams.topics import HITS, LIFECYCLE, all_topics
 from warehouse.duckdb_dimensions import DuckDbDimensions
 from warehouse.duckdb_hits import DuckDbHits
+from warehouse.duckdb_users import DuckDbUsers
+from warehouse.generated_users import generate_duckdb
+
+_USERS = "users"
+"""The table that the shipped catalog of filters maps."""
 
 
 class TookTooLong(Exception):
@@ -46,25 +51,27 @@ class EmbeddedUserSplit:
     Args:
         directory: where the databases and the config files are; made if it is missing, and kept.
         notifier: who is told what there is to tell.
+        made_up_users: how many users there are to be counted, if the directory has no users table yet.
     """
 
-    def __init__(self, directory: Path, *, notifier: Notifier) -> None:
+    def __init__(self, directory: Path, *, notifier: Notifier, made_up_users: int = 1_000_000) -> None:
         self.directory = directory
         self.config_directory = directory / "configs"
         self.database_url = f"sqlite:///{directory / 'usersplit.db'}"
         self.warehouse_path = directory / "warehouse.duckdb"
         self._notifier = notifier
+        self._made_up_users = made_up_users
         self._crew = Crew()
 
     def __enter__(self) -> Self:
         self.config_directory.mkdir(parents=True, exist_ok=True)
         migrate(self.database_url)
-        self.backbone = Backbone(self.database_url)
         self.embedded_broker = EmbeddedBroker()
         self.broker = KafkaBroker(self.embedded_broker.bootstrap_servers, embedded=True)
         self.broker.ensure_topics(all_topics(hit_partitions=4))
         self.warehouse = DuckDbHits(self.warehouse_path)
         self.warehouse.prepare()
+        self.backbone = Backbone(self.database_url, users=self._users())
         self._dimensions = DuckDbDimensions(self.warehouse)
         self._dimensions.prepare()
         self._forget_the_last_broker()
@@ -100,6 +107,12 @@ class EmbeddedUserSplit:
             if time.monotonic() > deadline:
                 raise TookTooLong(f"{what}: not within {timeout_seconds:.0f} s")
             time.sleep(0.05)
+
+    def _users(self) -> DuckDbUsers:
+        users = DuckDbUsers(self.warehouse.cursor)
+        if not users.column_types(_USERS):
+            generate_duckdb(users, _USERS, users=self._made_up_users, seed=1)
+        return users
 
     def _forget_the_last_broker(self) -> None:
         """Start every reader and the relay from the beginning: this broker is new and empty, whatever the last held."""

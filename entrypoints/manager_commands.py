@@ -13,12 +13,13 @@ import click
 from commands.split_tests import Request, SplitTestCommands
 from domain.people import Actor
 from entrypoints.backbone import Backbone, open_backbone
+from entrypoints.estimate_lines import estimate_lines
+from entrypoints.parts import open_users
 from entrypoints.settings import TerminalSettings
 from entrypoints.visible import visible
 from events.database import named_errors
 from events.store import Appended
 from projections import current_settings
-from projections.readable import other_test
 
 key_argument = click.argument("key")
 as_option = click.option(
@@ -57,7 +58,12 @@ def acting(name: str | None, settings: TerminalSettings) -> Actor:
 def backbone_for(name: str | None) -> Iterator[tuple[Backbone, Actor]]:
     """Yield the backbone of the database in the settings, and who acts."""
     settings = TerminalSettings.read()
-    backbone = open_backbone(settings.database_url.get_secret_value(), catalog_path=settings.catalog)
+    backbone = open_backbone(
+        settings.database_url.get_secret_value(),
+        catalog_path=settings.catalog,
+        users=open_users(settings),
+        base_rate=settings.base_rate,
+    )
     try:
         with named_errors():
             yield backbone, acting(name, settings)
@@ -249,11 +255,9 @@ def _prepare(backbone: Backbone, key: str) -> None:
         reason = visible(settings.pending_reason)
         click.echo(f"Preparation failed: {reason} The settings in force stay. Try: retry {key}")
         sys.exit(1)
-    shares = ", ".join(f"{variant.name} {len(variant.split_groups)} split groups" for variant in settings.variants)
-    click.echo(f"Settings group {settings.settings_group} is current: {shares}.")
-    for overlap in settings.overlaps:
-        same = ", of the same type" if overlap.same_type else ""
-        click.echo(visible(f"  shares {overlap.shared_groups} split groups with {other_test(overlap)}{same}"))
+    click.echo(f"Settings group {settings.settings_group} is current.")
+    for label, text in estimate_lines(settings):
+        click.echo(visible(f"  {label}: {text}"))
 
 
 def _transition(verb: str, done: str, explanation: str) -> click.Command:

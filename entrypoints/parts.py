@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
-from entrypoints.settings import KafkaSettings
+from entrypoints.settings import KafkaSettings, UsersSettings
 from streams.kafka_broker import KafkaBroker
 from streams.ports import Broker
+from warehouse.clickhouse_users import ClickHouseUsers
 from warehouse.dimensions import DimensionWarehouse
 from warehouse.duckdb_dimensions import DuckDbDimensions
 from warehouse.duckdb_hits import DuckDbHits
+from warehouse.duckdb_users import DuckDbUsers
 from warehouse.postgres_dimensions import PostgresDimensions
 from warehouse.postgres_hits import PostgresHits
+from warehouse.postgres_users import PostgresUsers
+from warehouse.users import UsersDatabase
 
 
 def open_broker(settings: KafkaSettings) -> Broker:
@@ -28,3 +32,14 @@ def open_warehouse(url: str) -> DuckDbHits | PostgresHits:
 def dimensions_of(hits: DuckDbHits | PostgresHits) -> DimensionWarehouse:
     """Return the tables of tests, settings groups and changes that stand beside `hits`, in the same database."""
     return DuckDbDimensions(hits) if isinstance(hits, DuckDbHits) else PostgresDimensions(hits)
+
+
+def open_users(settings: UsersSettings) -> UsersDatabase | None:
+    """Return the database with the users table, None where the settings name none. Nothing is connected yet."""
+    if settings.users_url is None:
+        return None
+    url = settings.users_url.get_secret_value()
+    scheme, _, place = url.partition("://")
+    if scheme == "duckdb":
+        return DuckDbUsers(Path(place.removeprefix("/")), read_only=True)
+    return PostgresUsers(url) if scheme == "postgresql" else ClickHouseUsers(url)

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+from audience.estimate import BASE_RATE
 from consumers.agent import Agent
 from consumers.bi_sink import GROUP as BI_SINK_GROUP
 from consumers.bi_sink import BiSink
@@ -25,7 +26,7 @@ from consumers.relay import Relay
 from entrypoints.backbone import Backbone, now, open_backbone
 from entrypoints.metered import MeteredBroker, MeteredEventStore, MeteredSource, MeteredWarehouse
 from entrypoints.metrics import Metrics, of_agent, of_projections, of_relay, of_servers
-from entrypoints.parts import dimensions_of, open_broker, open_warehouse
+from entrypoints.parts import dimensions_of, open_broker, open_users, open_warehouse
 from entrypoints.registry_server import serve_registry
 from entrypoints.serve import serve
 from entrypoints.settings import (
@@ -41,6 +42,7 @@ from entrypoints.settings import (
     ServeSettings,
     Settings,
     TerminalSettings,
+    UsersSettings,
 )
 from events.facts import REGISTRY
 from events.registry import FactRegistry
@@ -191,6 +193,8 @@ def _backbone(settings: DatabaseSettings, metrics: Metrics) -> Iterator[Backbone
         settings.database_url.get_secret_value(),
         catalog_path=settings.catalog if isinstance(settings, TerminalSettings | ServeSettings) else None,
         open_store=open_store,
+        users=open_users(settings) if isinstance(settings, UsersSettings) else None,
+        base_rate=settings.base_rate if isinstance(settings, UsersSettings) else BASE_RATE,
     )
     try:
         yield backbone

@@ -15,6 +15,7 @@ from domain.people import Actor, can_see
 from domain.split_test import Status
 from entrypoints.backbone import now
 from entrypoints.console import DataTable, console, details_table, plain
+from entrypoints.estimate_lines import estimate_lines
 from entrypoints.manager_commands import as_option, backbone_for, key_argument
 from entrypoints.visible import visible
 from entrypoints.visit import Visit, answer_document, answer_sentence, utc, visit_options
@@ -23,7 +24,6 @@ from projections import config as config_model
 from projections import current_settings, laid_out, test_list
 from projections.current_settings import CurrentSettings
 from projections.errors import ProjectionsError
-from projections.readable import other_test
 from projections.test_list import ListedSplitTest
 from usersplit.conditions import Catalog, parse_text
 
@@ -171,12 +171,8 @@ def add_settings(details: DataTable, settings: CurrentSettings) -> None:
         details.add_row("settings group", str(settings.settings_group))
         details.add_row("dates", f"{day(settings.starts_at)} – {day(settings.ends_at)} UTC")
         details.add_row("conditions", parse_text(settings.conditions, catalog).to_text())
-        for variant in settings.variants:
-            control = " (control)" if variant.is_control else ""
-            groups = len(variant.split_groups)
-            details.add_row("variant", f"{variant.name}{control}: {groups / 24:g} %, {groups} split groups")
-        for overlap in settings.overlaps:
-            details.add_row("overlap", f"{overlap.shared_groups} split groups with {other_test(overlap)}")
+        for label, text in estimate_lines(settings):
+            details.add_row(label, text)
     if settings.pending_group:
         details.add_row(
             "waiting", f"settings group {settings.pending_group} is {settings.pending_state}. {settings.pending_reason}"

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from audience.estimate import BASE_RATE
+
 PREFIX = "USERSPLIT_"
 _LEAST_SECRET = 32
 
@@ -56,6 +58,15 @@ def _warehouse_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _users_url(value: SecretStr | None) -> SecretStr | None:
+    if value is None or not value.get_secret_value():
+        return None  # set to nothing, as a compose file without a users table does
+    scheme = value.get_secret_value().partition(":")[0]
+    if scheme not in {"duckdb", "postgresql", "clickhouse", "clickhouses"}:
+        raise ValueError("must start with duckdb:/// (a file), postgresql:// or clickhouse:// (a server)")
+    return value
+
+
 class Settings(BaseSettings):
     """What every process shares."""
 
@@ -93,7 +104,22 @@ class DatabaseSettings(Settings):
     )
 
 
-class TerminalSettings(DatabaseSettings):
+class UsersSettings(Settings):
+    """Where the users table is, if there is one."""
+
+    users_url: Annotated[SecretStr | None, AfterValidator(_users_url)] = Field(
+        default=None,
+        description="the users table: duckdb:///file, postgresql://… or clickhouse://…; not set: users are not counted",
+    )
+    base_rate: float = Field(
+        default=BASE_RATE,
+        gt=0,
+        lt=1,
+        description="share of users who do already what tests are about, for the smallest effect an estimate tells",
+    )
+
+
+class TerminalSettings(DatabaseSettings, UsersSettings):
     """Commands of managers in a terminal."""
 
     actor: str = Field(default="", description="who gives the commands; the login name where it is empty")
@@ -200,7 +226,7 @@ class AccountSettings(DatabaseSettings):
     )
 
 
-class ServeSettings(DatabaseSettings):
+class ServeSettings(DatabaseSettings, UsersSettings):
     """The HTTP API and the managers' pages."""
 
     http_address: str = Field(default="127.0.0.1", min_length=1, description="the address to listen on")
@@ -240,6 +266,7 @@ class NotifierSettings(DatabaseSettings):
 ALL_SETTINGS: tuple[type[Settings], ...] = (
     Settings,
     DatabaseSettings,
+    UsersSettings,
     TerminalSettings,
     KafkaSettings,
     WarehouseSettings,

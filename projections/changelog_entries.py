@@ -4,7 +4,7 @@ Facts are kept as their own JSON, but for the two that hold settings: of those, 
 this room. Whoever adds a field to a fact changes what is kept, and raises the version of the changelog.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, get_args
 
 import msgspec
@@ -36,22 +36,25 @@ from projections.proposals import Proposal, proposal_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedVariantSummary:
-    """A variant of a prepared settings group: how many split groups it owns, and the users estimated to carry them."""
+    """A variant of a prepared settings group: how many split groups it owns, its estimated users, what they show."""
 
     name: str
     split_groups: int
     users: int | None
+    smallest_effect: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedSummary:
-    """A prepared settings group without the lists of its split groups."""
+    """A prepared settings group without the lists of its split groups, and without overlaps variant by variant."""
 
     settings_group: int
     variants: tuple[PreparedVariantSummary, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
     kept_groups: int = 0
     moved: tuple[GroupsMoved, ...] = ()
+    assumed_filters: tuple[str, ...] = ()
+    base_rate: float | None = None
 
 
 NOTHING_PREPARED: Final = PreparedSummary(settings_group=0)
@@ -103,12 +106,19 @@ def _summary(fact: SettingsGroupPrepared) -> PreparedSummary:
     return PreparedSummary(
         settings_group=fact.settings_group,
         variants=tuple(
-            PreparedVariantSummary(name=variant.name, split_groups=len(variant.split_groups), users=variant.users)
+            PreparedVariantSummary(
+                name=variant.name,
+                split_groups=len(variant.split_groups),
+                users=variant.users,
+                smallest_effect=variant.smallest_effect,
+            )
             for variant in fact.variants
         ),
-        overlaps=fact.overlaps,
+        overlaps=tuple(replace(overlap, by_variant=()) for overlap in fact.overlaps),
         kept_groups=fact.kept_groups,
         moved=fact.moved,
+        assumed_filters=fact.assumed_filters,
+        base_rate=fact.base_rate,
     )
 
 

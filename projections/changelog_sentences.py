@@ -159,8 +159,20 @@ def _prepared(prepared: PreparedSummary, before: PreparedSummary) -> Told:
         for variant in prepared.variants
         if variant.users is not None
     ]
+    if prepared.base_rate is not None:
+        changes += [
+            (
+                f"smallest effect of {variant.name}",
+                "",
+                readable.smallest_effect(variant.smallest_effect, prepared.base_rate),
+            )
+            for variant in prepared.variants
+            if variant.smallest_effect is not None
+        ]
+    ours = _users(prepared)
     changes += [
-        (f"overlap with {readable.other_test(overlap)}", "", readable.shared(overlap)) for overlap in prepared.overlaps
+        (f"overlap with {readable.other_test(overlap)}", "", readable.shared(overlap, ours))
+        for overlap in prepared.overlaps
     ]
     return Told(sentence=_prepared_sentence(prepared, before), changes=tuple(changes))
 
@@ -180,9 +192,20 @@ def _prepared_sentence(prepared: PreparedSummary, before: PreparedSummary) -> st
         kept = f"{readable.split_groups(prepared.kept_groups)} stay with their variants"
         sentences.append(f"{readable.sentence_of([kept, *moves])}.")
     if prepared.overlaps:
-        shared = [f"{readable.shared(overlap)} with {readable.other_test(overlap)}" for overlap in prepared.overlaps]
+        ours = _users(prepared)
+        shared = [
+            f"{readable.shared(overlap, ours)} with {readable.other_test(overlap)}" for overlap in prepared.overlaps
+        ]
         sentences.append(f"It shares {readable.sentence_of(shared)}.")
+    if prepared.assumed_filters:
+        unknown = readable.sentence_of(prepared.assumed_filters)
+        sentences.append(f"Users are counted at most, for no column holds {unknown}.")
     return " ".join(sentences)
+
+
+def _users(prepared: PreparedSummary) -> int | None:
+    counted = [variant.users for variant in prepared.variants if variant.users is not None]
+    return sum(counted) if counted else None
 
 
 def _way(moved: GroupsMoved) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Row, Table, Text, select
+from sqlalchemy import BigInteger, Column, Connection, Float, Integer, MetaData, Row, Table, Text, select
 
 from events.database import UtcDateTime
 from events.facts import (
@@ -49,6 +49,8 @@ _template = Table(
     # As text, because a seed may have more bits than a database's integers.
     Column("seed", Text, nullable=False),
     Column("overlaps", Text, nullable=False),
+    Column("assumed_filters", Text, nullable=False),
+    Column("base_rate", Float),
     Column("pending_group", Integer),
     Column("pending_state", Text, nullable=False),
     Column("pending_reason", Text, nullable=False),
@@ -68,6 +70,8 @@ class CurrentSettings:
         conditions: JSON text as the manager gave it; `[]` is everybody.
         seed: of the draw of its split groups.
         overlaps: with other tests, as counted when it was prepared.
+        assumed_filters: filters of the visit that were taken to be met: with any of them users are upper bounds.
+        base_rate: for which the variants' smallest effects hold, None where nobody counted users.
         pending_group: the newest proposal that is not prepared, None if there is none.
         pending_state: "proposed" while it waits, "failed" when it could not be prepared, with `pending_reason`.
         position: of the last fact that changed anything here.
@@ -84,10 +88,18 @@ class CurrentSettings:
     variants: tuple[CurrentVariant, ...]
     seed: int
     overlaps: tuple[Overlap, ...]
+    assumed_filters: tuple[str, ...]
+    base_rate: float | None
     pending_group: int | None
     pending_state: Literal["", "proposed", "failed"]
     pending_reason: str
     position: int
+
+    @property
+    def users(self) -> int | None:
+        """Users in all variants together, None where nobody counted."""
+        counted = [variant.users for variant in self.variants if variant.users is not None]
+        return sum(counted) if counted else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +170,8 @@ def _created(fact: SplitTestCreated, position: int) -> StoredRow:
         "variants": "[]",
         "seed": "0",
         "overlaps": "[]",
+        "assumed_filters": "[]",
+        "base_rate": None,
         **_NOTHING_PENDING,
         "position": position,
     }
@@ -204,12 +218,15 @@ def _current(row: StoredRow, fact: SettingsGroupPrepared) -> StoredRow:
         "variants": join_variants(proposal.variants, fact.variants),
         "seed": str(fact.seed),
         "overlaps": fact.overlaps,
+        "assumed_filters": fact.assumed_filters,
+        "base_rate": fact.base_rate,
         **_NOTHING_PENDING,
     }
 
 
 _filters_decoder = msgspec.json.Decoder(tuple[FilterUsed, ...])
 _variants_decoder = msgspec.json.Decoder(tuple[CurrentVariant, ...])
+_names_decoder = msgspec.json.Decoder(tuple[str, ...])
 _overlaps_decoder = msgspec.json.Decoder(tuple[Overlap, ...])
 
 
@@ -226,6 +243,8 @@ def _settings(row: Row[Any]) -> CurrentSettings:
         variants=_variants_decoder.decode(row.variants),
         seed=int(row.seed),
         overlaps=_overlaps_decoder.decode(row.overlaps),
+        assumed_filters=_names_decoder.decode(row.assumed_filters),
+        base_rate=row.base_rate,
         pending_group=row.pending_group,
         pending_state=row.pending_state,
         pending_reason=row.pending_reason,
@@ -233,4 +252,4 @@ def _settings(row: Row[Any]) -> CurrentSettings:
     )
 
 
-PROJECTION = Projection(name=_NAME, version=2, templates=(_template,), apply=_apply)
+PROJECTION = Projection(name=_NAME, version=3, templates=(_template,), apply=_apply)

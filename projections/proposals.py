@@ -34,6 +34,7 @@ class CurrentVariant:
         groups: how many split groups were asked for; 24 are one percent.
         split_groups: those it owns, sorted, each 1..2400.
         users: the users estimated to carry them, None if nobody counted.
+        smallest_effect: what they can show against control, see `events.facts.PreparedVariant`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class CurrentVariant:
     groups: int
     split_groups: tuple[int, ...]
     users: int | None
+    smallest_effect: float | None = None
 
 
 _proposal_decoder = msgspec.json.Decoder(Proposal)
@@ -78,6 +80,7 @@ def join_variants(proposed: Sequence[ProposedVariant], prepared: Sequence[Prepar
                 groups=variant.groups,
                 split_groups=owns.split_groups if owns else (),
                 users=owns.users if owns else None,
+                smallest_effect=owns.smallest_effect if owns else None,
             )
         )
     return joined

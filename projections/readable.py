@@ -36,12 +36,39 @@ def split_groups(count: int) -> str:
     return "1 split group" if count == 1 else f"{count} split groups"
 
 
-def shared(overlap: Overlap) -> str:
-    """Return what two tests share, and a mark if they are of one type, where an overlap hurts most."""
+def percents_shared(overlap: Overlap, our_users: int | None) -> tuple[float | None, float | None]:
+    """Return how much of our users, and of the other test's, are in both, in percent; None where nobody counted.
+
+    The other test's users are those that its own preparation estimated; where more have come to be shared since then,
+    it has at least these.
+    """
+    if overlap.shared_users is None:
+        return None, None
+    theirs = None if overlap.their_users is None else max(overlap.their_users, overlap.shared_users)
+    return tuple(100 * overlap.shared_users / whole if whole else None for whole in (our_users, theirs))  # type: ignore[return-value] # of two
+
+
+def shared(overlap: Overlap, our_users: int | None) -> str:
+    """Return what two tests share, and a mark if they are of one type, where an overlap hurts most.
+
+    `our_users` are those of the test that speaks, in all of its variants; None where nobody counted them.
+    """
     counts = split_groups(overlap.shared_groups)
     if overlap.shared_users is not None:
-        counts += f" and {overlap.shared_users:,} users"
-    return f"{counts} (same type)" if overlap.same_type else counts
+        bound = "at most " if overlap.is_upper_bound else ""
+        counts += f" and {bound}{overlap.shared_users:,} users"
+    ours, theirs = percents_shared(overlap, our_users)
+    remarks = [
+        *([] if ours is None else [f"{ours:.3g} % of ours"]),
+        *([] if theirs is None else [f"{theirs:.3g} % of theirs"]),
+        *(["same type"] if overlap.same_type else []),
+    ]
+    return f"{counts} ({', '.join(remarks)})" if remarks else counts
+
+
+def smallest_effect(effect: float, base_rate: float) -> str:
+    """Return what users can show: by how many points a rate must rise, and from what to what that is."""
+    return f"{100 * effect:.3g} points ({100 * base_rate:.3g} % → {100 * (base_rate + effect):.3g} %)"
 
 
 def quoted(value: str) -> str:

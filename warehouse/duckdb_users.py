@@ -23,53 +23,68 @@ class DuckDbUsers:
     Args:
         database: a file, opened at first use; or what gives a cursor on a database that is open already, such as
             `DuckDbHits.cursor`: DuckDB lets one process in at a time, and one process has one database object.
+        read_only: open the file anew for each question, and only to read. Then any number of processes may ask at the
+            same time, and an importer may write between two questions.
     """
 
     counts_nearby: Final = True
 
-    def __init__(self, database: Path | Callable[[], DuckDBPyConnection]) -> None:
+    def __init__(self, database: Path | Callable[[], DuckDBPyConnection], *, read_only: bool = False) -> None:
         self._path = database if isinstance(database, Path) else None
         self._cursors = None if isinstance(database, Path) else database
         self._connection: DuckDBPyConnection | None = None
+        self._read_only = read_only
         self._opening = threading.Lock()
         self._threads = threading.local()
 
     def column_types(self, table: str) -> Mapping[str, str]:
         """See `UsersDatabase.column_types`."""
-        with translated():
+        with self._asking() as cursor:
             try:
-                found = self.cursor().execute(f"DESCRIBE {quoted(table)}").fetchall()
+                found = cursor.execute(f"DESCRIBE {quoted(table)}").fetchall()
             except duckdb.CatalogException:
                 return {}
             return {str(name): str(type_).lower() for name, type_, *_ in found}
 
     def expression_type(self, table: str, expression: str) -> str:
         """See `UsersDatabase.expression_type`."""
-        with translated():
+        with self._asking() as cursor:
             described = f"DESCRIBE SELECT ({expression}) FROM {quoted(table)}"  # noqa: S608 - the operator's own file
-            return str(self.cursor().execute(described).fetchall()[0][1]).lower()
+            return str(cursor.execute(described).fetchall()[0][1]).lower()
 
     def table(self, statement: Statement) -> pa.Table:
         """See `UsersDatabase.table`."""
         text, parameters = _compiled(statement)
-        with translated():
-            return self.cursor().sql(text, params=parameters).to_arrow_table()
+        with self._asking() as cursor:
+            return cursor.sql(text, params=parameters).to_arrow_table()
 
     def rows(self, statement: Statement) -> Sequence[tuple[Any, ...]]:
         """See `UsersDatabase.rows`."""
         text, parameters = _compiled(statement)
-        with translated():
-            return self.cursor().execute(text, parameters).fetchall()
+        with self._asking() as cursor:
+            return cursor.execute(text, parameters).fetchall()
 
     def stream(self, statement: Statement, *, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """See `UsersDatabase.stream`. The batches come through a cursor of their own: others may ask meanwhile."""
         text, parameters = _compiled(statement)
-        with translated():
-            cursor = self.cursor().cursor()
+        with self._asking() as asking:
+            cursor = asking.cursor()
             try:
                 yield from cursor.sql(text, params=parameters).to_arrow_reader(batch_rows)
             finally:
                 cursor.close()
+
+    @contextmanager
+    def _asking(self) -> Iterator[DuckDBPyConnection]:
+        with translated():
+            if not self._read_only:
+                yield self.cursor()
+                return
+            connection = self._connected()
+            try:
+                yield connection
+            finally:
+                connection.close()
 
     def cursor(self) -> DuckDBPyConnection:
         """Return this thread's cursor, for the importer and other writers of this room.
@@ -96,12 +111,17 @@ class DuckDbUsers:
     def _open(self) -> DuckDBPyConnection:
         with self._opening:
             if self._connection is None:
-                path = str(self._path)
-                try:
-                    self._connection = duckdb.connect(path)
-                except duckdb.IOException as error:
-                    raise WarehouseLocked(path) if "lock" in str(error) else WarehouseDown(str(error)) from error
+                self._connection = self._connected()
             return self._connection
+
+    def _connected(self) -> DuckDBPyConnection:
+        path = self._path
+        if self._read_only and path is not None and not path.exists():
+            raise WarehouseDown(f"there is no DuckDB file {path}; import users into it first")
+        try:
+            return duckdb.connect(str(path), read_only=self._read_only)
+        except duckdb.IOException as error:
+            raise WarehouseLocked(str(path)) if "lock" in str(error) else WarehouseDown(str(error)) from error
 
 
 def quoted(table: str) -> str:

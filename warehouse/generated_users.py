@@ -1,6 +1,7 @@
 """A users table made up from a seed, so that a demonstration shows real numbers and a benchmark has something to count.
 
-Countries are as uneven as real ones (the largest has one user in six), and a few percent of everything is not known.
+Countries are as uneven as real ones (the largest, 50, has one user in six, then 51, 52 …), and a few percent of
+everything is not known.
 """
 
 from typing import Final
@@ -22,7 +23,7 @@ _SELECTED: Final = """
     SELECT number, 1 + floor({draw} * 2400)::INTEGER,
            {draw} < 0.001, CASE WHEN {draw} < 0.98 THEN {draw} < 0.1 END, {draw} < 0.06,
            CASE WHEN {draw} < 0.97 THEN {draw} < 0.7 END,
-           CASE WHEN {draw} < 0.99 THEN floor(200 * power({draw}, 3))::INTEGER END,
+           CASE WHEN {draw} < 0.99 THEN mod(50 + floor(200 * power({draw}, 3))::INTEGER, 200) END,
            CASE WHEN {draw} < 0.9 THEN 16 + floor(60 * {draw} * {draw})::INTEGER END,
            CASE WHEN {draw} < 0.45 THEN 'female' WHEN {draw} < 0.9 THEN 'male' WHEN {draw} < 0.5 THEN 'other' END,
            CASE floor({draw} * 8)::INTEGER WHEN 0 THEN 'de' WHEN 1 THEN 'es' WHEN 2 THEN 'fr' WHEN 3 THEN 'it'

@@ -1,6 +1,6 @@
 """The question that an allocation asks of whoever knows the users: who meets these conditions, by split group?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,29 +44,52 @@ class SplitGroupOutOfRange(RuleBroken):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedUsers:
+    """Who meet the conditions of the test and of another one.
+
+    Attributes:
+        users: how many, by split group; a group that is missing has none.
+        is_upper_bound: whether there may be fewer, because something that either test asks is taken to be met.
+    """
+
+    users: Mapping[int, int]
+    is_upper_bound: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedUsers:
+    """Users of a test, and those it shares with others. All are of one moment.
+
+    Attributes:
+        users: who meet its conditions, by split group; a group that is missing has none.
+        shared: for each of the other tests, in their order. Where another test's conditions cannot be counted, all
+            users are taken to be shared.
+        assumed_filters: filters of the visit in the test's own conditions that are taken to be met, sorted: with any of
+            them all numbers are upper bounds.
+    """
+
+    users: Mapping[int, int]
+    shared: Sequence[SharedUsers]
+    assumed_filters: tuple[str, ...] = ()
+
+
 class AudienceCounts(Protocol):
     """Counts of users by split group. Split groups themselves play no part: all 2400 are asked for at once."""
 
-    def users(self, audience: Audience) -> Mapping[int, int] | None:
-        """Return how many users meet the conditions, by split group; a group that is missing has none.
+    def counted(self, audience: Audience, others: Sequence[Audience]) -> CountedUsers | None:
+        """Count the users of `audience`, and those shared with each of `others`; asked once for all of them.
 
         None: nobody knows, because no users are connected. An outage is not None: it raises whatever it raises.
 
         Raises:
-            AudienceNotCountable: the conditions cannot be counted.
+            AudienceNotCountable: the users of `audience` cannot be counted.
         """
-        ...
-
-    def shared_users(self, audience: Audience, other: Audience) -> Mapping[int, int] | None:
-        """Return how many users meet the conditions of both, likewise. None, and what is raised: as for `users`."""
         ...
 
 
 class NobodyCounted:
     """An `AudienceCounts` without users: tests overlap where their dates do, and no estimate is made."""
 
-    def users(self, audience: Audience) -> None:
-        """Say that nobody knows."""
-
-    def shared_users(self, audience: Audience, other: Audience) -> None:
+    def counted(self, audience: Audience, others: Sequence[Audience]) -> None:
         """Say that nobody knows."""

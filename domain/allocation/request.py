@@ -14,6 +14,7 @@ class OverlappingTest:
     Attributes:
         shared_users: users who meet the conditions of both tests, by split group; None where nobody counted them, and
             then every split group of that test costs the same.
+        is_upper_bound: whether fewer may be shared.
         is_named: whether its name may be told. The split groups of a Draft count, but Drafts are invisible.
     """
 
@@ -22,6 +23,7 @@ class OverlappingTest:
     settings_group: int
     variants: tuple[PreparedVariant, ...]
     shared_users: Mapping[int, int] | None = None
+    is_upper_bound: bool = False
     is_named: bool = True
 
     @property

@@ -2,20 +2,21 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audience.conditions_sql import assumed_filters
 from audience.counts import SqlAudienceCounts
-from domain.allocation.audience_counts import Audience, AudienceNotCountable
+from domain.allocation.audience_counts import Audience, AudienceNotCountable, CountedUsers, SharedUsers
 from events.facts import FilterUsed
 from tests.support.audience_conditions import conditions, meets, users
 from tests.support.audience_users import CATALOG, USERS, Place, users_place
 from tests.support.postgres import PostgresServer
-from usersplit.conditions import Conditions, parse
+from usersplit.conditions import Catalog, Conditions, Filter, parse
 
 LAW = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large])
 
@@ -36,6 +37,10 @@ def audience(asked: Conditions, key: str = "button") -> Audience:
     return Audience(key=key, conditions=json.dumps(asked.document), filters=filters)
 
 
+def shared_of(counted: CountedUsers) -> list[Mapping[int, int]]:
+    return [each.users for each in counted.shared]
+
+
 EVERYBODY = parse([], CATALOG)
 
 
@@ -48,10 +53,14 @@ def test_users_and_shared_users_are_counted_exactly(
     counts = SqlAudienceCounts(place.database, USERS)
     mine = [user for user in drawn if meets(asked, user)]
     shared = [Counter(user["split_group"] for user in mine if meets(each, user)) for each in others]
-    assert counts.users(audience(asked)) == Counter(user["split_group"] for user in mine)
-    assert counts.shared_users_of_all(audience(asked), [audience(each) for each in others]) == shared
-    for each, expected in zip(others[:1], shared, strict=False):
-        assert counts.shared_users(audience(asked), audience(each)) == expected
+    counted = counts.counted(audience(asked), [audience(each) for each in others])
+    assert counted.users == Counter(user["split_group"] for user in mine)
+    assert shared_of(counted) == shared
+    assert counts.counted(audience(asked), ()).users == counted.users
+    assert counted.assumed_filters == assumed_filters(asked, USERS)
+    assert [each.is_upper_bound for each in counted.shared] == [
+        bool(assumed_filters(asked, USERS) or assumed_filters(each, USERS)) for each in others
+    ]
 
 
 def test_more_attributes_than_one_number_can_code_are_counted_too(place: Place) -> None:
@@ -89,32 +98,50 @@ def test_more_attributes_than_one_number_can_code_are_counted_too(place: Place) 
         for name, spell in spelled.items()
         for number in range(0, 200, 2)
     ]
-    counted = SqlAudienceCounts(place.database, USERS).shared_users_of_all(
+    counted = SqlAudienceCounts(place.database, USERS).counted(
         audience(EVERYBODY), [audience(each) for each in (*others, *single)]
     )
     expected = [
         Counter(user["split_group"] for user in drawn if each.matches(user, user)) for each in (*others, *single)
     ]
-    assert counted == expected
+    assert shared_of(counted) == expected
 
 
 @pytest.mark.parametrize("wrong", [None, 0, 2401, -1])
 def test_users_without_a_split_group_are_counted_nowhere_and_said_so(place: Place, wrong: int | None) -> None:
     place.fill([{"user_id": 1, "split_group": 5}, {"user_id": 2, "split_group": wrong}])
     with pytest.raises(AudienceNotCountable, match="1 users have no split group"):
-        SqlAudienceCounts(place.database, USERS).users(audience(EVERYBODY))
+        SqlAudienceCounts(place.database, USERS).counted(audience(EVERYBODY), ())
 
 
-def test_a_filter_without_a_column_makes_a_test_uncountable_by_its_own_name(place: Place) -> None:
+def test_a_filter_without_a_column_makes_a_test_uncountable(place: Place) -> None:
     place.fill([])
     unmapped = parse([{"filter": "unmapped", "operator": "eq", "value": 1}], CATALOG)
-    counts = SqlAudienceCounts(place.database, USERS)
-    with pytest.raises(AudienceNotCountable, match=r"users of other cannot.*unmapped"):
-        counts.shared_users(audience(EVERYBODY), audience(unmapped, "other"))
+    with pytest.raises(AudienceNotCountable, match=r"users of button cannot.*unmapped"):
+        SqlAudienceCounts(place.database, USERS).counted(audience(unmapped), ())
+
+
+def test_another_test_that_cannot_be_counted_is_taken_to_share_all_users(place: Place) -> None:
+    place.fill([{"user_id": 1, "split_group": 5}])
+    unmapped = parse([{"filter": "unmapped", "operator": "eq", "value": 1}], CATALOG)
+    unreadable = Audience(key="old", conditions='[{"filter": "gone"}]', filters=())
+    others = [audience(unmapped, "other"), audience(EVERYBODY, "everybody"), unreadable]
+    counted = SqlAudienceCounts(place.database, USERS).counted(audience(EVERYBODY), others)
+    assert counted.users == {5: 1}
+    at_most = SharedUsers(users={5: 1}, is_upper_bound=True)
+    assert counted.shared == [at_most, SharedUsers(users={5: 1}), at_most]
+
+
+def test_a_column_that_does_not_fit_the_type_of_its_filter_is_refused_by_name(place: Place) -> None:
+    place.fill([{"user_id": 1, "split_group": 5}])
+    retyped = Filter("name", "boolean", "user")
+    asked = parse([{"filter": "name", "operator": "eq", "value": True}], Catalog([retyped]))
+    with pytest.raises(AudienceNotCountable, match=r"the column name has the type .* does not fit for the filter name"):
+        SqlAudienceCounts(place.database, USERS).counted(audience(asked), ())
 
 
 def test_nobody_is_counted_in_an_empty_table(place: Place) -> None:
     place.fill([])
     counts = SqlAudienceCounts(place.database, USERS)
-    assert counts.users(audience(EVERYBODY)) == {}
-    assert counts.shared_users(audience(EVERYBODY), audience(EVERYBODY)) == {}
+    counted = counts.counted(audience(EVERYBODY), [audience(EVERYBODY)])
+    assert (counted.users, counted.shared) == ({}, [SharedUsers(users={})])

@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
+from audience.estimate import smallest_effect
 from commands.split_tests import Request, SplitTestCommands
 from consumers.leadership import leader_lock
 from consumers.preparation_lock import LOCK
 from consumers.preparer import Preparer, Progress
-from domain.allocation.audience_counts import Audience, AudienceNotCountable, NobodyCounted
+from domain.allocation.audience_counts import Audience, AudienceNotCountable, CountedUsers, NobodyCounted, SharedUsers
 from domain.allocation.balanced import allocate
 from domain.allocation.request import Allocation, AllocationRequest
 from domain.people import Actor
@@ -132,7 +133,17 @@ def test_free_groups_go_first_and_the_rest_is_told_as_an_overlap(house: House) -
     fact = house.prepared("second")
     free = set(range(1, 2401)) - groups(first)
     assert free < groups(fact)
-    assert fact.overlaps == (Overlap(key="first", settings_group=1, shared_groups=720 - 480, same_type=True),)
+    (overlap,) = fact.overlaps
+    assert replace(overlap, by_variant=()) == Overlap(
+        key="first", settings_group=1, shared_groups=720 - 480, same_type=True
+    )
+    assert [(each.ours, each.theirs) for each in overlap.by_variant] == [
+        ("control", "control"),
+        ("control", "red"),
+        ("red", "control"),
+        ("red", "red"),
+    ]
+    assert sum(each.shared_groups for each in overlap.by_variant) == 720 - 480
 
 
 def test_tests_of_other_dates_are_nobodys_neighbours(house: House) -> None:
@@ -196,7 +207,8 @@ def test_every_step_is_told(house: House) -> None:
 class Uncountable(NobodyCounted):
     """Counts that cannot answer."""
 
-    def users(self, audience: Audience) -> None:
+    def counted(self, audience: Audience, others: Sequence[Audience]) -> None:
+        del others
         raise AudienceNotCountable(audience.key, "no column holds user_agent")
 
 
@@ -273,7 +285,8 @@ def test_a_failure_that_cannot_be_recorded_is_raised_after_the_others_were_prepa
 class UsersAway(NobodyCounted):
     """The database of users is down, with the very error that an outage of our own database has."""
 
-    def users(self, audience: Audience) -> None:
+    def counted(self, audience: Audience, others: Sequence[Audience]) -> None:
+        del others
         raise OperationalError("select", {}, Exception(f"no users of {audience.key}"))
 
 
@@ -290,13 +303,10 @@ def test_an_outage_of_the_users_database_is_a_failure_that_can_be_retried(house:
 class EverybodyCounted:
     """Ten users in every split group; half of the tests' users meet both conditions."""
 
-    def users(self, audience: Audience) -> Mapping[int, int]:
-        del audience
-        return dict.fromkeys(range(1, 2401), 10)
-
-    def shared_users(self, audience: Audience, other: Audience) -> Mapping[int, int]:
-        assert audience.key != other.key
-        return dict.fromkeys(range(1, 1201), 5)
+    def counted(self, audience: Audience, others: Sequence[Audience]) -> CountedUsers:
+        assert audience.key not in {other.key for other in others}
+        shared = SharedUsers(users=dict.fromkeys(range(1, 1201), 5))
+        return CountedUsers(users=dict.fromkeys(range(1, 2401), 10), shared=[shared] * len(others))
 
 
 def test_counted_users_become_the_estimate_and_the_overlap(house: House) -> None:
@@ -305,9 +315,31 @@ def test_counted_users_become_the_estimate_and_the_overlap(house: House) -> None
     assert house.preparer(counts=EverybodyCounted()).prepare("second")
     fact = house.prepared("second")
     assert [variant.users for variant in fact.variants] == [12_000, 12_000]
-    assert fact.overlaps == (
-        Overlap(key="first", settings_group=1, shared_groups=2400, shared_users=6000, same_type=True),
+    (overlap,) = fact.overlaps
+    assert replace(overlap, by_variant=()) == Overlap(
+        key="first", settings_group=1, shared_groups=2400, shared_users=6000, same_type=True
     )
+    assert sum(each.shared_users or 0 for each in overlap.by_variant) == 6000
+    assert fact.base_rate == 0.1
+    assert [variant.smallest_effect for variant in fact.variants] == [
+        None,
+        smallest_effect(12_000, 12_000, base_rate=0.1),
+    ]
+    assert [step.detail for step in house.steps][-3] == "24,000 users meet the conditions"
+
+
+def test_the_percent_of_their_users_is_told_once_both_tests_were_counted(house: House) -> None:
+    for key in ("first", "second"):
+        house.proposed(key, document(50, 50))
+        assert house.preparer(counts=EverybodyCounted(), base_rate=0.02).prepare(key)
+    (overlap,) = house.prepared("second").overlaps
+    assert (overlap.key, overlap.their_users) == ("", None), "a Draft tells nothing of itself"
+    house.commands.publish(ANNA, "first")
+    house.commands.propose_settings(ANNA, "second", document(25, 50))
+    assert house.preparer(counts=EverybodyCounted(), base_rate=0.02).prepare("second")
+    fact = house.prepared("second")
+    (overlap,) = fact.overlaps
+    assert (overlap.key, overlap.their_users, fact.base_rate) == ("first", 24_000, 0.02)
 
 
 def interrupted(house: House, interruption: Callable[[], object]) -> Preparer:

@@ -137,12 +137,23 @@ _overriding: dict[type, dict[str, st.SearchStrategy[Any]]] = {
                 name=_names,
                 split_groups=st.sets(st.integers(1, 2400), max_size=3).map(lambda groups: tuple(sorted(groups))),
                 users=_counts,
+                smallest_effect=st.none() | st.floats(0, 1),
             ),
             max_size=3,
         ).map(tuple),
         "overlaps": st.lists(
-            st.builds(facts.Overlap, key=_keys, shared_users=_counts, same_type=st.booleans()), max_size=2
+            st.builds(
+                facts.Overlap,
+                key=_keys,
+                shared_users=_counts,
+                same_type=st.booleans(),
+                their_users=_counts,
+                by_variant=st.lists(st.builds(facts.VariantOverlap, shared_users=_counts), max_size=1).map(tuple),
+            ),
+            max_size=2,
         ).map(tuple),
+        "base_rate": st.none() | st.floats(0, 1),
+        "assumed_filters": st.sampled_from([(), ("platform",)]),
     },
     facts.CodeDeployed: {"occurred_at": _moments},
 }

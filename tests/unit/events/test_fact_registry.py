@@ -18,6 +18,8 @@ from events.registry import EncodedFact, FactRegistry
 EVERY_FACT = get_args(SplitTestFact)
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
+# Numbers that JSON can hold, one way of writing each: no infinity, no NaN, no -0.0.
+st.register_type_strategy(float, st.floats(min_value=0, allow_infinity=False))
 
 
 @st.composite

@@ -3,6 +3,9 @@
 A file under golden/ is never changed after a release. A new version of a fact adds a file, and the expectation of the
 older ones becomes what their upcasters make of them. To write the file of a new fact, put its example below and copy
 the bytes that the failing test shows.
+
+A fact that was given further fields since, with defaults, is written in other bytes under the same version: these are
+in a file `<name>.v<version>+<n>.json` beside the first ones, which are only read from then on.
 """
 
 from datetime import UTC, datetime
@@ -35,6 +38,7 @@ from events.facts import (
     SplitTestResumed,
     SplitTestStarted,
     SplitTestUnpublished,
+    VariantOverlap,
 )
 from events.registry import EncodedFact
 
@@ -108,6 +112,35 @@ EXPECTED: dict[tuple[str, int], Any] = {
     ("SplitTestRejected", 1): SplitTestRejected(key="green_button"),
 }
 
+WIDENED: dict[str, Any] = {
+    "SettingsGroupPrepared.v1+1": SettingsGroupPrepared(
+        key="green_button",
+        settings_group=3,
+        seed=7,
+        as_of_position=52,
+        variants=(
+            PreparedVariant(name="control", split_groups=(1, 7, 12), users=14751),
+            PreparedVariant(name="red", split_groups=(2, 3, 2400), users=14751, smallest_effect=0.009765625),
+        ),
+        overlaps=(
+            Overlap(
+                key="big_photo",
+                settings_group=1,
+                shared_groups=3,
+                shared_users=17,
+                same_type=True,
+                their_users=1700,
+                is_upper_bound=True,
+                by_variant=(VariantOverlap(ours="red", theirs="big", shared_groups=3, shared_users=17),),
+            ),
+        ),
+        kept_groups=6,
+        assumed_filters=("platform",),
+        base_rate=0.1,
+    ),
+}
+"""What is written now under a version whose first bytes lack fields, by the file's name."""
+
 ALL = pytest.mark.parametrize(("name", "version"), EXPECTED, ids=str)
 
 
@@ -118,7 +151,8 @@ def golden(name: str, version: int) -> bytes:
 def test_every_version_ever_registered_has_golden_bytes() -> None:
     released = {(name, version) for name, current in REGISTRY.names().items() for version in range(1, current + 1)}
 
-    assert {(file.name.split(".v")[0], int(file.stem.split(".v")[1])) for file in GOLDEN.glob("*.v*.json")} == released
+    files = {file.stem for file in GOLDEN.glob("*.v*.json")}
+    assert files == {f"{name}.v{version}" for name, version in released} | set(WIDENED)
     assert set(EXPECTED) == released
 
 
@@ -131,9 +165,18 @@ def test_golden_bytes_decode_to_the_fact_they_always_meant(name: str, version: i
 
 @ALL
 def test_the_current_version_is_still_written_in_the_same_bytes(name: str, version: int) -> None:
-    if version < REGISTRY.names()[name]:
+    if version < REGISTRY.names()[name] or any(stem.startswith(f"{name}.v{version}+") for stem in WIDENED):
         return  # older versions are read, and written no more
 
     assert REGISTRY.encode(EXPECTED[name, version]) == EncodedFact(
         name=name, version=version, payload=golden(name, version)
     )
+
+
+@pytest.mark.parametrize("stem", WIDENED)
+def test_a_version_that_was_given_fields_is_read_and_written_with_them(stem: str) -> None:
+    name, version = stem.split("+", maxsplit=1)[0].split(".v")
+    payload = (GOLDEN / f"{stem}.json").read_bytes().removesuffix(b"\n")
+    encoded = EncodedFact(name=name, version=int(version), payload=payload)
+    assert REGISTRY.encode(WIDENED[stem]) == encoded
+    assert REGISTRY.decode(encoded) == WIDENED[stem]

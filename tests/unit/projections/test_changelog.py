@@ -117,17 +117,31 @@ def test_conditions_that_todays_rules_refuse_are_shown_as_json(models: ReadModel
 
 def test_preparation_tells_split_groups_estimate_and_overlaps(models: ReadModels) -> None:
     overlaps = (
-        facts.Overlap(key="other", settings_group=1, shared_groups=120, shared_users=15000, same_type=True),
+        facts.Overlap(
+            key="other", settings_group=1, shared_groups=3, shared_users=59, same_type=True, their_users=1_000_000
+        ),
+        facts.Overlap(key="", settings_group=0, shared_groups=2, shared_users=1, is_upper_bound=True),
         facts.Overlap(key="third", settings_group=2, shared_groups=1),
     )
     models.given(created(), proposed(), prepared(overlaps=overlaps))
     assert last(models).sentence == (
         "Settings group 1 is prepared and is now the current one. control owns 3 split groups with 300 users and red "
-        "owns 3 split groups with 290 users. It shares 120 split groups and 15,000 users (same type) with other and "
-        "1 split group with third."
+        "owns 3 split groups with 290 users. It shares 3 split groups and 59 users (10 % of ours, 0.0059 % of theirs, "
+        "same type) with other, 2 split groups and at most 1 users (0.169 % of ours) with a test that is still a Draft "
+        "and 1 split group with third."
     )
     assert last(models).changes[0] == ("current settings group", "", "1")
     assert ("overlap with third", "", "1 split group") in last(models).changes
+
+
+def test_what_the_users_of_a_variant_can_show_is_told_and_whether_there_may_be_fewer(models: ReadModels) -> None:
+    variants = (
+        facts.PreparedVariant(name="control", split_groups=(1,), users=14_751),
+        facts.PreparedVariant(name="red", split_groups=(2,), users=14_751, smallest_effect=0.01),
+    )
+    models.given(created(), proposed(), prepared(variants=variants, base_rate=0.1, assumed_filters=("app", "platform")))
+    assert ("smallest effect of red", "", "1 points (10 % → 11 %)") in last(models).changes
+    assert last(models).sentence.endswith("Users are counted at most, for no column holds app and platform.")
 
 
 def test_a_later_preparation_tells_what_it_takes_the_place_of(models: ReadModels) -> None:

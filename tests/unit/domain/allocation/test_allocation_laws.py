@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain.allocation.audience_counts import SplitGroupOutOfRange
 from domain.allocation.request import Allocation, AllocationRequest, OverlappingTest
-from events.facts import GroupsMoved, Overlap, PreparedVariant
+from events.facts import GroupsMoved, Overlap, PreparedVariant, VariantOverlap
 from tests.unit.domain.allocation.allocation_requests import (
     ALLOCATORS,
     EVERY_GROUP,
@@ -167,7 +167,8 @@ def test_overlaps_count_shared_groups_and_mark_tests_of_the_same_type(allocate: 
         other("mobile", EVERY_GROUP[:50], type_="mobile"),
         other("draft", EVERY_GROUP, is_named=False),
     ]
-    assert allocate(request(2400, overlapping=overlapping)).overlaps == (
+    found = allocate(request(2400, overlapping=overlapping)).overlaps
+    assert tuple(replace(each, by_variant=()) for each in found) == (
         Overlap(key="", settings_group=0, shared_groups=2400, same_type=False),
         Overlap(key="mobile", settings_group=4, shared_groups=50, same_type=False),
         Overlap(key="small", settings_group=4, shared_groups=10, same_type=True),
@@ -187,7 +188,14 @@ def test_counted_users_are_what_a_busy_group_costs(allocate: Allocate) -> None:
     allocation = allocate(request(1199, overlapping=halves))
     assert drawn(allocation) == set(EVERY_GROUP[1:1200])
     assert allocation.overlaps == (
-        Overlap(key="counted", settings_group=4, shared_groups=1199, shared_users=1, same_type=True),
+        Overlap(
+            key="counted",
+            settings_group=4,
+            shared_groups=1199,
+            shared_users=1,
+            same_type=True,
+            by_variant=(VariantOverlap(ours="v0", theirs="all", shared_groups=1199, shared_users=1),),
+        ),
     )
 
 
