@@ -88,8 +88,8 @@ class CurrentSettings:
     variants: tuple[CurrentVariant, ...]
     seed: int
     overlaps: tuple[Overlap, ...]
-    assumed_filters: tuple[str, ...]
-    base_rate: float | None
+    assumed_filters: tuple[str, ...] = ()
+    base_rate: float | None = None
     pending_group: int | None
     pending_state: Literal["", "proposed", "failed"]
     pending_reason: str
