@@ -16,11 +16,12 @@ Conditions have a module of their own, `usersplit.conditions`; the bytes of hits
 servers need to flush hits at the end of their workers in `usersplit.hooks`.
 """
 
+from usersplit._additional_conditions import AdditionalConditions
 from usersplit._checker import Checker
 from usersplit._client import UserSplit, connect
 from usersplit._config import SplitTestConfig, Status
-from usersplit._config_directory import ConfigProblem
-from usersplit._decision import Answer, Reason
+from usersplit._config_problems import ConfigProblem
+from usersplit._decision import Answer, GroupAnswer, Reason
 from usersplit._directory_configs import DirectoryConfigs
 from usersplit._errors import (
     ConfigFromTheFuture,
@@ -52,6 +53,7 @@ from usersplit._units import Environment, Guest, Unit, UnitType, User
 __all__ = [
     "HITS_TOPIC",
     "SPLIT_GROUPS",
+    "AdditionalConditions",
     "Answer",
     "Checker",
     "ConfigFromTheFuture",
@@ -60,6 +62,7 @@ __all__ = [
     "DirectoryConfigs",
     "DropReason",
     "Environment",
+    "GroupAnswer",
     "Guest",
     "HitLogger",
     "HitStats",

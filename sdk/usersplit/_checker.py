@@ -1,23 +1,31 @@
 """The question that services ask: which variant of this test does this visitor get?"""
 
-import logging
+import dataclasses
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Final
+from collections.abc import Callable, Collection, Mapping
+from types import ModuleType
+from typing import cast
 
+from usersplit._additional_conditions import AdditionalChecks
 from usersplit._config import SplitTestConfig
-from usersplit._decision import PROBLEMS, SENTENCES, Answer, Reason, decide, describe
-from usersplit._hit_accounting import Tally
+from usersplit._decision import (
+    PROBLEMS,
+    SENTENCES,
+    Answer,
+    GroupAnswer,
+    Reason,
+    decide_membership,
+    describe,
+    explain_conditions,
+    problem_of,
+)
 from usersplit._hit_logger import HitLogger
 from usersplit._memory_configs import Configs
+from usersplit._problems import Problems, safe_key, safe_text
 from usersplit._split_groups import is_split_group
-from usersplit._units import Environment, Guest, Unit, User, unit_identity
-
-_logger = logging.getLogger("usersplit.checks")
-
-# Keys come from callers, so what is remembered of them is bounded.
-_REMEMBERED_WARNINGS: Final = 1000
+from usersplit._units import Environment, Unit, unit_identity
+from usersplit._view import Resolution, View
+from usersplit.conditions import LeafOutcome
 
 
 class Checker:
@@ -29,17 +37,33 @@ class Checker:
     Args:
         configs: where the tests are described.
         hits: where hits go; None logs none, for tools that only ask.
+        environment_name: where the service runs: "production", "devel" … The overrides of QA hold for one environment;
+            "" has none.
+        additional_conditions: the module with the classes of additional conditions, or its name; None has none. See
+            `AdditionalConditions`.
         now_ns: the clock, Unix time in nanoseconds.
+
+    Raises:
+        ImportError: there is no module of the name given for additional conditions.
     """
 
     def __init__(
-        self, configs: Configs, hits: HitLogger | None = None, *, now_ns: Callable[[], int] = time.time_ns
+        self,
+        configs: Configs,
+        hits: HitLogger | None = None,
+        *,
+        environment_name: str = "",
+        additional_conditions: ModuleType | str | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._configs = configs
+        self._published = configs.published
         self._hits = hits
+        self._environment_name = environment_name
+        self._additional = AdditionalChecks(additional_conditions)
         self._now_ns = now_ns
-        self._tallies: dict[Reason, Tally] = {reason: Tally() for reason in PROBLEMS}
-        self._warned: set[tuple[str, Reason]] = set()
+        self._problems = Problems()
+        self._view = View(self._published.current, environment_name, self._additional)
 
     def get_active_variant(
         self,
@@ -53,19 +77,23 @@ class Checker:
         The hit is logged at once. Where the variant is shown later, or perhaps never, pass `log_hit=False` and call
         `log_hit` when it is shown; for the control variant too, or the arms cannot be compared.
         """
+        # The usual case, in one look into a dictionary and one compiled function. All else goes the longer way.
         try:
-            config = self._configs.find(key)
-            variant, reason = self._decide(config, user, environment)
-            if variant is None:
-                if reason in self._tallies:
-                    self._note(key, reason)
-                return None
-            if log_hit and self._hits is not None and config is not None and reason == "in_variant":
-                self._log(self._hits, config, variant, user, environment)
-        except Exception as error:  # noqa: BLE001 - the promise of this class
-            self._note(key, "failed", error)
-            return None
-        return variant
+            view = self._view
+            if view.source is not self._published.current:
+                view = self._renewed_view()
+            config = view.quick[key]
+            if view.overrides is None or not view.overrides.touch(user):
+                variant = config.check(user, environment, self._now_ns)
+                if variant is None:
+                    return None
+                if variant:
+                    if log_hit and config.logs_hits and self._hits is not None:
+                        self._log(self._hits, config, variant, user, environment)
+                    return variant
+        except Exception:  # noqa: BLE001, S110 - whatever it is, the longer way says it
+            pass
+        return self._asked(key, user, environment, log_hit=log_hit)
 
     def active_variants(
         self,
@@ -73,35 +101,60 @@ class Checker:
         environment: Environment | None = None,
         *,
         log_hits: bool = False,
+        supported: Collection[str] | None = None,
     ) -> dict[str, str]:
         """Return the variants that `user` gets of all tests, by key; tests without one are absent.
 
         Knowing is not showing: no hits are logged unless asked for; call `log_hit` for what is shown.
+
+        Args:
+            user: who is asked about.
+            environment: how the visitor came.
+            log_hits: the variants are shown now, all of them.
+            supported: the keys of the tests that the visitor's client supports, as the client sent them: the answer
+                holds no others. Keys that are no test are passed over, for old clients send many.
         """
         try:
-            keys = self._configs.keys()
+            view = self._renewed_view()
+            if supported is not None:
+                # As it came from outside: anything may be in it.
+                sent = cast("Collection[object]", supported)
+                keys = [key for key in sent if isinstance(key, str) and key in view.source.tests]
+                environment = dataclasses.replace(environment or Environment(), supported_tests=frozenset(keys))
+            else:
+                found = self._all_at_once(view, user, environment)
+                if found is not None:
+                    return self._logged(view, found, user, environment) if log_hits else found
+                keys = list(view.source.tests)
         except Exception as error:  # noqa: BLE001 - the promise of this class
-            self._note("", "failed", error)
+            self._problems.note("", "failed", error)
             return {}
-        answers = ((key, self.get_active_variant(key, user, environment, log_hits)) for key in keys)
+        answers = ((key, self._asked(key, user, environment, log_hit=log_hits)) for key in keys)
         return {key: variant for key, variant in answers if variant is not None}
+
+    def is_in_group(self, key: str, user: Unit, environment: Environment | None = None) -> bool:
+        """Answer whether `user` is in the user group `key`. Nobody is in one that is unknown or not active."""
+        answer = self._membership(key, user, environment)
+        if answer.reason in PROBLEMS:
+            self._problems.note(key, answer.reason)
+        return answer.is_member
 
     def explain(self, key: str, user: Unit, environment: Environment | None = None) -> Answer:
         """Answer as `get_active_variant` does, with the reason; no hit is logged and nothing counted."""
         config: SplitTestConfig | None = None
         try:
-            config = self._configs.find(key)
-            variant, reason = self._decide(config, user, environment)
-            if config is None:
-                return Answer(key=key, variant=None, reason=reason, detail=SENTENCES[reason])
-            if reason in ("not_a_unit", "not_an_environment"):
-                return _answer(config, None, reason, SENTENCES[reason])
-            return _answer(config, variant, reason, describe(config, user, environment, variant, reason))
+            config = self._renewed_view().source.tests.get(key)
+            resolution = self._renewed_view().resolve(key, user, environment, self._now_ns())
+            return _answer(key, resolution, user, environment)
         except Exception as error:  # noqa: BLE001 - the promise of this class
-            detail = f"The check failed: {_safe_text(error)}."
+            detail = f"The check failed: {safe_text(error)}."
             if config is None:
-                return Answer(key=_safe_key(key), variant=None, reason="failed", detail=detail)
-            return _answer(config, None, "failed", detail)
+                return Answer(key=safe_key(key), variant=None, reason="failed", detail=detail)
+            return _answer_of(config, None, "failed", detail)
+
+    def explain_group(self, key: str, user: Unit, environment: Environment | None = None) -> GroupAnswer:
+        """Answer as `is_in_group` does, with the reason; nothing is counted."""
+        return self._membership(key, user, environment, with_detail=True)
 
     def log_hit(
         self,
@@ -124,7 +177,7 @@ class Checker:
             user: who was shown it.
             environment: how the visitor came, this time.
             settings_group: the settings that gave the variant, if they are not the current ones any more.
-            forced: the variant was forced by QA, not drawn.
+            forced: the variant was forced by QA, not drawn. Where an override says so now, it need not be said.
 
         Returns:
             Whether a hit went into the buffer.
@@ -132,31 +185,109 @@ class Checker:
         try:
             if variant is None or self._hits is None:
                 return False
-            config = self._configs.find(key)
-            problem = _problem_of_hit(config, variant, user, environment)
+            view = self._renewed_view()
+            config = view.source.tests.get(key)
+            problem = "unknown_test" if config is None else problem_of(user, environment)
             if problem is not None or config is None:
-                self._note(key, problem or "unknown_test")
+                self._problems.note(key, problem or "unknown_test")
                 return False
-            if config.status in ("finished", "rejected"):
+            forced = forced or (view.overrides is not None and view.overrides.forced(key, user) == (True, variant))
+            if variant not in config.variants[1:] and not forced:
+                self._problems.note(key, "unknown_variant")
                 return False
-            known = config.variants[config.variants.index(variant)]  # the text itself, where an enum's member came
+            if not config.logs_hits:
+                return False
+            # The text itself, where an enum's member came.
+            known = next((name for name in config.variants[1:] if name == variant), variant)
             return self._log(self._hits, config, known, user, environment, settings_group, forced=forced)
         except Exception as error:  # noqa: BLE001 - the promise of this class
-            self._note(key, "failed", error)
+            self._problems.note(key, "failed", error)
             return False
 
     def problems(self) -> Mapping[Reason, int]:
-        """Return how often checks met something that has to be mended, by reason."""
-        return {reason: tally.value() for reason, tally in self._tallies.items()}
+        """Return how often checks met something that has to be mended, by reason. For metrics."""
+        return self._problems.counts()
 
-    def _decide(self, config: SplitTestConfig | None, user: object, environment: object) -> tuple[str | None, Reason]:
-        if config is None:
-            return None, "unknown_test"
-        if not isinstance(user, (User, Guest)):
-            return None, "not_a_unit"
-        if environment is not None and not isinstance(environment, Environment):
-            return None, "not_an_environment"
-        return decide(config, user, environment, self._now_ns())
+    def unknown_keys(self) -> Mapping[str, int]:
+        """Return the keys that were asked for and are no test (any more), and how often: dead tests in the code.
+
+        A key of a Draft that was never published is among them: servers do not know it. At most 1,000 are remembered.
+        """
+        return self._problems.dead_keys()
+
+    def _renewed_view(self) -> View:
+        view = self._view
+        current = self._published.current
+        if view.source is not current:
+            self._configs.wake()
+            view = self._view = View(self._published.current, self._environment_name, self._additional)
+        return view
+
+    def _asked(self, key: str, user: Unit, environment: Environment | None, *, log_hit: bool) -> str | None:
+        """Answer by the reference, and take note of what has to be mended."""
+        try:
+            resolution = self._renewed_view().resolve(key, user, environment, self._now_ns())
+            config, variant = resolution.config, resolution.variant
+            if variant is None or config is None:
+                self._problems.note(key, resolution.reason, resolution.error)
+                return None
+            if log_hit and config.logs_hits and self._hits is not None:
+                self._log(self._hits, config, variant, user, environment, forced=resolution.reason == "forced")
+        except Exception as error:  # noqa: BLE001 - the promise of this class
+            self._problems.note(key, "failed", error)
+            return None
+        return variant
+
+    def _all_at_once(self, view: View, user: Unit, environment: Environment | None) -> dict[str, str] | None:
+        """Return the variants by the compiled checks of all tests, or None where they do not suffice."""
+        try:
+            if view.overrides is not None and view.overrides.touch(user):
+                return None
+            answered = view.source.bulk().variants(user, environment, self._now_ns)
+        except Exception:  # noqa: BLE001 - asked one by one, it is said what is wrong
+            return None
+        if answered is None:
+            return None
+        found, undecided = answered
+        for key in (*(config.key for config in undecided), *(key for key in view.additional if key in found)):
+            found.pop(key, None)
+            variant = self._asked(key, user, environment, log_hit=False)
+            if variant is not None:
+                found[key] = variant
+        return found
+
+    def _logged(self, view: View, found: dict[str, str], user: Unit, environment: Environment | None) -> dict[str, str]:
+        for key, variant in found.items():
+            config = view.source.tests[key]
+            if config.logs_hits and self._hits is not None:
+                self._log(self._hits, config, variant, user, environment)
+        return found
+
+    def _membership(
+        self, key: str, user: Unit, environment: Environment | None, *, with_detail: bool = False
+    ) -> GroupAnswer:
+        try:
+            config = self._renewed_view().source.user_groups.get(key)
+            if config is None:
+                return GroupAnswer(key=key, is_member=False, reason="unknown_group", detail=SENTENCES["unknown_group"])
+            reason = problem_of(user, environment) or decide_membership(config, user, environment)
+            detail = SENTENCES.get(reason, "")
+            leaves: tuple[LeafOutcome, ...] = ()
+            if with_detail and reason in ("member", "conditions_not_met"):
+                detail, leaves = explain_conditions(config.conditions, user, environment)
+            return GroupAnswer(
+                key=config.key,
+                is_member=reason == "member",
+                reason=reason,
+                detail=detail,
+                status=config.status,
+                settings_group=config.settings_group,
+                position=config.position,
+                leaves=leaves,
+            )
+        except Exception as error:  # noqa: BLE001 - the promise of this class
+            detail = f"The check failed: {safe_text(error)}."
+            return GroupAnswer(key=safe_key(key), is_member=False, reason="failed", detail=detail)
 
     def _log(
         self,
@@ -182,18 +313,21 @@ class Checker:
             forced=forced,
         )
 
-    def _note(self, key: object, reason: Reason, error: Exception | None = None) -> None:
-        self._tallies[reason].tick()
-        with suppress(Exception):  # a filter of the service's logging is the service's code
-            warning = (_safe_key(key), reason)
-            if warning in self._warned or len(self._warned) >= _REMEMBERED_WARNINGS:
-                return
-            self._warned.add(warning)
-            detail = _safe_text(error) if error is not None else SENTENCES.get(reason, "The test has no such variant.")
-            _logger.warning("No variant of the test %s (%s): %s", warning[0], reason, detail)
+
+def _answer(key: str, resolution: Resolution, unit: Unit, environment: Environment | None) -> Answer:
+    config, variant, reason = resolution.config, resolution.variant, resolution.reason
+    if config is None:
+        return Answer(key=key, variant=None, reason=reason, detail=SENTENCES[reason])
+    if reason == "conditions_not_met":
+        detail, leaves = explain_conditions(config.conditions, unit, environment)
+        return dataclasses.replace(_answer_of(config, variant, reason, detail), leaves=leaves)
+    detail = describe(config, unit, variant, reason)
+    if resolution.error is not None:
+        detail = f"{detail.removesuffix('.')}: {safe_text(resolution.error)}."
+    return _answer_of(config, variant, reason, detail)
 
 
-def _answer(config: SplitTestConfig, variant: str | None, reason: Reason, detail: str) -> Answer:
+def _answer_of(config: SplitTestConfig, variant: str | None, reason: Reason, detail: str) -> Answer:
     return Answer(
         key=config.key,
         variant=variant,
@@ -202,26 +336,5 @@ def _answer(config: SplitTestConfig, variant: str | None, reason: Reason, detail
         status=config.status,
         settings_group=config.settings_group,
         position=config.position,
+        is_control=variant is not None and variant == config.control,
     )
-
-
-def _problem_of_hit(config: SplitTestConfig | None, variant: str, user: object, environment: object) -> Reason | None:
-    if config is None:
-        return "unknown_test"
-    if not isinstance(user, (User, Guest)):
-        return "not_a_unit"
-    if environment is not None and not isinstance(environment, Environment):
-        return "not_an_environment"
-    return "unknown_variant" if variant not in config.variants or not variant else None
-
-
-def _safe_key(key: object) -> str:
-    """Return the key as text; of anything but a string only the type, for its own text may be code that fails."""
-    return key[:200] if type(key) is str else f"<{type(key).__name__}>"
-
-
-def _safe_text(error: Exception) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"[:500]
-    except Exception:  # noqa: BLE001 - the error's own text fails
-        return type(error).__name__

@@ -2,12 +2,12 @@
 
 import os
 import socket
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Collection, Mapping
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 from usersplit._checker import Checker
-from usersplit._decision import Answer
+from usersplit._decision import Answer, GroupAnswer, Reason
 from usersplit._directory_configs import DirectoryConfigs
 from usersplit._hit_accounting import HitStats
 from usersplit._hit_logger import DEFAULT_CAPACITY, DEFAULT_CAPACITY_BYTES, DEFAULT_SPOOL_BYTES, HitLogger
@@ -25,10 +25,19 @@ class UserSplit:
         checker: answers the checks; the methods here are its own.
     """
 
-    def __init__(self, *, configs: Configs, hits: HitLogger) -> None:
+    def __init__(
+        self,
+        *,
+        configs: Configs,
+        hits: HitLogger,
+        environment_name: str = "",
+        additional_conditions: ModuleType | str | None = None,
+    ) -> None:
         self.configs = configs
         self.hits = hits
-        self.checker = Checker(configs, hits)
+        self.checker = Checker(
+            configs, hits, environment_name=environment_name, additional_conditions=additional_conditions
+        )
 
     def get_active_variant(
         self,
@@ -40,13 +49,28 @@ class UserSplit:
         """See `Checker.get_active_variant`."""
         return self.checker.get_active_variant(key, user, environment, log_hit)
 
-    def active_variants(self, user: Unit, environment: Environment | None = None) -> dict[str, str]:
+    def active_variants(
+        self,
+        user: Unit,
+        environment: Environment | None = None,
+        *,
+        log_hits: bool = False,
+        supported: Collection[str] | None = None,
+    ) -> dict[str, str]:
         """See `Checker.active_variants`."""
-        return self.checker.active_variants(user, environment)
+        return self.checker.active_variants(user, environment, log_hits=log_hits, supported=supported)
+
+    def is_in_group(self, key: str, user: Unit, environment: Environment | None = None) -> bool:
+        """See `Checker.is_in_group`."""
+        return self.checker.is_in_group(key, user, environment)
 
     def explain(self, key: str, user: Unit, environment: Environment | None = None) -> Answer:
         """See `Checker.explain`."""
         return self.checker.explain(key, user, environment)
+
+    def explain_group(self, key: str, user: Unit, environment: Environment | None = None) -> GroupAnswer:
+        """See `Checker.explain_group`."""
+        return self.checker.explain_group(key, user, environment)
 
     def log_hit(
         self,
@@ -60,6 +84,14 @@ class UserSplit:
     ) -> bool:
         """See `Checker.log_hit`."""
         return self.checker.log_hit(key, variant, user, environment, settings_group=settings_group, forced=forced)
+
+    def problems(self) -> Mapping[Reason, int]:
+        """See `Checker.problems`."""
+        return self.checker.problems()
+
+    def unknown_keys(self) -> Mapping[str, int]:
+        """See `Checker.unknown_keys`."""
+        return self.checker.unknown_keys()
 
     def stats(self) -> HitStats:
         """See `HitLogger.stats`."""
@@ -97,6 +129,7 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
     spool_bytes: int = DEFAULT_SPOOL_BYTES,
     remembered_exposures: int = 0,
     reload_seconds: float = 1.0,
+    additional_conditions: ModuleType | str | None = None,
     kafka: Mapping[str, Any] | None = None,
 ) -> UserSplit:
     """Return a client that reads configs from a directory and sends hits to Kafka. Close it at the end.
@@ -108,7 +141,8 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
         bootstrap_servers: "host:port,host:port" of Kafka.
         app: the name of this service, for the hits.
         environment_name: where this service runs: "production", "devel" … It has no default: hits from production
-            tell managers that the code of a test is deployed, so it must not be said by accident.
+            tell managers that the code of a test is deployed, so it must not be said by accident. QA's overrides hold
+            for one environment, by the same names.
         host: this server's name; None asks the operating system.
         topic: where hits go.
         capacity: how many hits wait in memory at most.
@@ -119,6 +153,8 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
         remembered_exposures: how many exposures are remembered, so that the same unit is logged once per test, variant
             and settings group, by each process; 0 logs every check.
         reload_seconds: how often changed configs are looked for.
+        additional_conditions: the module with the service's classes of additional conditions, or its name; see
+            `AdditionalConditions`.
         kafka: further settings of librdkafka, by its own names ("security.protocol").
     """
     return UserSplit(
@@ -136,4 +172,6 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
             spool_bytes=spool_bytes,
             remembered_exposures=remembered_exposures,
         ),
+        environment_name=environment_name,
+        additional_conditions=additional_conditions,
     )

@@ -3,18 +3,18 @@
 The format of the document is described in docs/config-documents.md.
 """
 
-import json
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from usersplit._errors import ConfigFromTheFuture, MalformedConfig, MiskeyedConfig
-from usersplit._split_groups import SPLIT_GROUPS, is_split_group
-from usersplit.conditions import Catalog, Conditions, ConditionsError, parse
+from usersplit._compiled_check import CLIENT_TYPES, Check, compile_drawn, compile_nobody, compile_result, undecided
+from usersplit._config_fields import conditions_in, shown, whole_number
+from usersplit._errors import MalformedConfig
+from usersplit._split_groups import SPLIT_GROUPS
+from usersplit.conditions import Catalog, Conditions, parse
 
-FORMAT: Final = 1
 KIND: Final = "split_test"
 
 Status: TypeAlias = Literal["draft", "in_dev", "running", "paused", "finished", "rejected", "discarded"]
@@ -23,8 +23,11 @@ ResultScope: TypeAlias = Literal["worldwide", "conditions"]
 _STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 _SCOPES: Final[tuple[ResultScope, ...]] = get_args(ResultScope)
 _FORGOTTEN: Final = ("draft", "discarded")
+_OVER: Final = ("finished", "rejected")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EVERYBODY: Final = parse([], Catalog([]))
+_NOBODY: Final = bytes(SPLIT_GROUPS + 1)
+_CHECK_NOBODY: Final = compile_nobody()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +45,12 @@ class SplitTestConfig:
         conditions: who may get a variant.
         variants: the names, in the manager's order, after an empty name at index 0.
         variant_by_group: for each split group, the index in `variants`; 2401 entries, 0 is no variant.
+        control: the name of the control variant, else "".
         result: name of the resulting variant of a finished test, else "".
         result_scope: who gets the result.
+        may_give_variants: whether anybody can get a variant at all, as long as this config is in force.
+        logs_hits: whether hits are logged: the experiment is not over.
+        check: the compiled answer, see `_compiled_check`.
     """
 
     key: str
@@ -55,76 +62,78 @@ class SplitTestConfig:
     ends_at_ns: int = 0
     conditions: Conditions = _EVERYBODY
     variants: tuple[str, ...] = ("",)
-    variant_by_group: Sequence[int] = bytes(SPLIT_GROUPS + 1)
+    variant_by_group: Sequence[int] = _NOBODY
+    control: str = ""
     result: str = ""
     result_scope: ResultScope = "conditions"
+    may_give_variants: bool = field(init=False)
+    logs_hits: bool = field(init=False)
+    check: Check = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        is_drawn = self.status in ("running", "in_dev") and bool(self.settings_group)
+        object.__setattr__(self, "may_give_variants", is_drawn or bool(self.result))
+        object.__setattr__(self, "logs_hits", self.status not in _OVER)
+        object.__setattr__(self, "check", self._compiled())
+
+    def _compiled(self) -> Check:
+        if self.status == "discarded":
+            return undecided  # asking for it is dead code, which the longer way takes note of
+        if not self.may_give_variants:
+            return _CHECK_NOBODY
+        client_key = self.key if self.type in CLIENT_TYPES else None
+        if self.result:
+            conditions = None if self.result_scope == "worldwide" else self.conditions
+            return compile_result(self.result, conditions, client_key)
+        return compile_drawn(
+            conditions=self.conditions,
+            variants=self.variants,
+            variant_by_group=self.variant_by_group,
+            dates_ns=(self.starts_at_ns, self.ends_at_ns) if self.status == "running" else None,
+            for_test_users=self.status == "in_dev",
+            client_key=client_key,
+        )
 
 
-def parse_config(text: bytes | str, *, key: str) -> SplitTestConfig | None:
-    """Return the config in the JSON `text`, or None if it is a document of another kind.
+def split_test_from_document(document: Mapping[str, Any], *, key: str) -> SplitTestConfig:
+    """Return the split test in a decoded document, whose format, kind and key were looked at already.
 
     Raises:
         MalformedConfig: it is not what docs/config-documents.md describes.
-        MiskeyedConfig: it is the document of another test than `key`.
-        ConfigFromTheFuture: its format is newer than this SDK.
     """
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MalformedConfig(f"The config of {key} is no JSON ({error}); it may be torn.") from error
-    return config_from_document(document, key=key)
-
-
-def config_from_document(document: object, *, key: str) -> SplitTestConfig | None:
-    """As `parse_config`, of decoded JSON."""
-    if not isinstance(document, dict):
-        raise MalformedConfig(f"The config of {key} is no JSON object.")
-    form = _whole_number(document, "format", key)
-    if form > FORMAT:
-        raise ConfigFromTheFuture(f"The config of {key} has the format {form}, this SDK knows {FORMAT}: upgrade it.")
-    if form != FORMAT:
-        raise MalformedConfig(f"The config of {key} has the format {form}; there is no such format.")
-    if document.get("kind") != KIND:
-        return None
-    if document.get("key") != key:
-        raise MiskeyedConfig(f"The config in the place of {key} says that it is of {document.get('key')!r}.")
-    position = _whole_number(document, "position", key)
+    position = whole_number(document, "position", key)
     status = document.get("status")
-    if status not in _STATUSES:
-        raise MalformedConfig(f"The config of {key} has the status {status!r}, which is none.")
+    if not isinstance(status, str) or status not in _STATUSES:
+        raise MalformedConfig(f"The config of {key} has the status {shown(status)}, which is none.")
     if status in _FORGOTTEN:
         return SplitTestConfig(key=key, position=position, status=status)
     return _settled(document, key=key, position=position, status=status)
 
 
-def _settled(document: dict[str, Any], *, key: str, position: int, status: Status) -> SplitTestConfig:
-    settings_group = _whole_number(document, "settings_group", key)
+def _settled(document: Mapping[str, Any], *, key: str, position: int, status: Status) -> SplitTestConfig:
+    settings_group = whole_number(document, "settings_group", key)
+    type_ = document.get("type", "")
+    if not isinstance(type_, str):
+        raise MalformedConfig(f"The config of {key} needs a word as its type, not {shown(type_)}.")
     if settings_group == 0:
-        return SplitTestConfig(key=key, position=position, status=status, type=str(document.get("type", "")))
-    variants, variant_by_group = _variants(document, key)
+        return SplitTestConfig(key=key, position=position, status=status, type=type_)
+    variants, variant_by_group, control = _variants(document, key)
     result, result_scope = _result(document, key, status)
-    starts_at_ns, ends_at_ns = _moment(document, "starts_at", key), _moment(document, "ends_at", key)
     return SplitTestConfig(
         key=key,
         position=position,
         status=status,
-        type=str(document.get("type", "")),
+        type=type_,
         settings_group=settings_group,
-        starts_at_ns=starts_at_ns,
-        ends_at_ns=ends_at_ns,
-        conditions=_conditions(document, key),
+        starts_at_ns=_moment(document, "starts_at", key),
+        ends_at_ns=_moment(document, "ends_at", key),
+        conditions=conditions_in(document, key),
         variants=variants,
         variant_by_group=variant_by_group,
+        control=control,
         result=result,
         result_scope=result_scope,
     )
-
-
-def _whole_number(document: Mapping[str, Any], field: str, key: str) -> int:
-    value = document.get(field)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise MalformedConfig(f"The config of {key} needs a whole number as its {field}, not {value!r}.")
-    return value
 
 
 def _moment(document: Mapping[str, Any], field: str, key: str) -> int:
@@ -136,36 +145,32 @@ def _moment(document: Mapping[str, Any], field: str, key: str) -> int:
         raise MalformedConfig(f"The config of {key} needs an RFC 3339 time with its zone as {field}.") from error
 
 
-def _conditions(document: Mapping[str, Any], key: str) -> Conditions:
-    try:
-        conditions = parse(document["conditions"], Catalog.from_document(document.get("filters", {})))
-        conditions.compile_now()  # here, in the background, and not for the first visitor
-    except ConditionsError as error:
-        raise MalformedConfig(f"The conditions of {key} cannot be read: {error}") from error
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise MalformedConfig(f"The config of {key} has no readable conditions: {error!r}.") from error
-    return conditions
-
-
-def _variants(document: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], Sequence[int]]:
+def _variants(document: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], Sequence[int], str]:
     declared = document.get("variants")
     if not isinstance(declared, list):
         raise MalformedConfig(f"The config of {key} needs a list of variants.")
     names = [""]
+    control = ""
     table = array("H", bytes(2 * (SPLIT_GROUPS + 1)))
     for variant in declared:
         if not isinstance(variant, dict) or not isinstance(variant.get("split_groups"), list):
             raise MalformedConfig(f"A variant of {key} needs a name and a list of split_groups.")
         name = variant.get("name")
         if not isinstance(name, str) or not name or name in names:
-            raise MalformedConfig(f"A variant of {key} needs a name of its own, not {name!r}.")
+            raise MalformedConfig(f"A variant of {key} needs a name of its own, not {shown(name)}.")
+        control = name if variant.get("is_control") is True else control
+        _own(variant["split_groups"], len(names), table, key)
         names.append(name)
-        for group in variant["split_groups"]:
-            if not is_split_group(group) or table[group]:
-                raise MalformedConfig(f"The variants of {key} cannot own {group!r}: no split group, or owned twice.")
-            table[group] = len(names) - 1
     # A byte per group where it can be: with a thousand tests in memory it is the largest part of a config.
-    return tuple(names), bytes(table.tolist()) if len(names) <= 256 else table  # noqa: PLR2004 - what a byte counts
+    return tuple(names), bytes(table.tolist()) if len(names) <= 256 else table, control  # noqa: PLR2004 - a byte
+
+
+def _own(groups: list[object], index: int, table: "array[int]", key: str) -> None:
+    """Note in the table that the variant at `index` owns the groups."""
+    for group in groups:
+        if type(group) is not int or not 0 < group <= SPLIT_GROUPS or table[group]:
+            raise MalformedConfig(f"The variants of {key} cannot own {shown(group)}: no split group, or owned twice.")
+        table[group] = index
 
 
 def _result(document: Mapping[str, Any], key: str, status: Status) -> tuple[str, ResultScope]:
@@ -176,4 +181,4 @@ def _result(document: Mapping[str, Any], key: str, status: Status) -> tuple[str,
         variant, scope = result.get("variant"), result.get("scope")
         if isinstance(variant, str) and variant and scope in _SCOPES:
             return variant, scope
-    raise MalformedConfig(f"The finished test {key} needs a result with a variant and a scope, not {result!r}.")
+    raise MalformedConfig(f"The finished test {key} needs a result with a variant and a scope, not {shown(result)}.")

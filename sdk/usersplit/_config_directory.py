@@ -1,49 +1,34 @@
 """Reading a directory of config files: what changed since the last look, and what is wrong with which file."""
 
-import logging
 import os
 import stat
-from dataclasses import dataclass
+import time
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from usersplit._config import SplitTestConfig, parse_config
+from usersplit._config_problems import ConfigProblems
+from usersplit._config_set import ConfigSet, Published
+from usersplit._documents import Config, parse_config, unknown_without
 from usersplit._errors import UnreadableConfig
 
 SUFFIX: Final = ".json"
 LARGEST_FILE_BYTES: Final = 16 * 1024 * 1024
 
-_logger = logging.getLogger("usersplit.configs")
-
 FileVersion: TypeAlias = tuple[int, int, int]
 """Modification time in nanoseconds, size in bytes and inode: a file that was replaced or rewritten differs in one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigProblem:
-    """Why a file is not in force as it is. The last good document of the test stays, where there was one.
-
-    Attributes:
-        file: the file's name; "" for the directory itself.
-        reason: a sentence that says what to do.
-    """
-
-    file: str
-    reason: str
 
 
 class ConfigDirectory:
     """The files of one directory, looked at again and again by one thread at a time.
 
-    `configs` is replaced, never changed: whoever holds it keeps one consistent picture.
+    What it read is published as a whole: whoever holds a set keeps one consistent picture.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.configs: dict[str, SplitTestConfig] = {}
-        self.problems: tuple[ConfigProblem, ...] = ()
+        self.published = Published(ConfigSet({}))
+        self.problems = ConfigProblems()
         self._versions: dict[str, FileVersion] = {}
-        self._problem_by_file: dict[str, ConfigProblem] = {}
 
     def look(self) -> bool:
         """Take what is new; answer whether the directory could be read. Raises nothing for whatever it finds there.
@@ -54,21 +39,25 @@ class ConfigDirectory:
         try:
             found = self._list()
         except OSError as error:
-            self._report("", f"The directory {self._path} cannot be read ({error}); the configs in hand stay in force.")
-            self.problems = tuple(self._problem_by_file.values())
+            self.problems.report(
+                "", f"The directory {self._path} cannot be read ({error}); the configs in hand stay in force."
+            )
+            self.problems.publish()
             return False
-        self._problem_by_file.pop("", None)
-        configs = {key: config for key, config in self.configs.items() if key + SUFFIX in found}
+        self.problems.keep_only(set(found))
+        before = self.published.current
+        configs = {place: config for place, config in before.by_place.items() if place + SUFFIX in found}
         versions = {name: version for name, version in self._versions.items() if name in found}
-        for gone in self._problem_by_file.keys() - found.keys():
-            del self._problem_by_file[gone]
+        has_changed = len(configs) != len(before.by_place)
         for name, version in found.items():
             if version is None or versions.get(name) != version:
-                self._take(name, configs, versions)
+                has_changed = self._take(name, configs, versions) or has_changed
+                time.sleep(0)  # a look at many files must not hold up the threads that check
         # In this order: a fork in between leaves the child with files to read again, not with files it never read.
-        self.configs = configs
+        if has_changed:
+            self.published.current = ConfigSet(configs, before)
         self._versions = versions
-        self.problems = tuple(self._problem_by_file.values())
+        self.problems.publish()
         return True
 
     def _list(self) -> dict[str, FileVersion | None]:
@@ -97,47 +86,46 @@ class ConfigDirectory:
         except OSError:
             return
 
-    def _take(self, name: str, configs: dict[str, SplitTestConfig], versions: dict[str, FileVersion]) -> None:
-        key = name.removesuffix(SUFFIX)
-        known = configs.get(key)
-        meanwhile = "The test is unknown." if known is None else "The last good config stays in force."
+    def _take(  # noqa: PLR0911 - each way out is one thing that can be wrong with a file
+        self, name: str, configs: dict[str, Config], versions: dict[str, FileVersion]
+    ) -> bool:
+        """Read one file; answer whether `configs` has changed."""
+        place = name.removesuffix(SUFFIX)
+        known = configs.get(place)
+        meanwhile = unknown_without(place) if known is None else "The last good config stays in force."
         try:
             text, versions[name] = _read(self._path / name)
-            config = parse_config(text, key=key)
+            config = parse_config(text, place=place)
         except FileNotFoundError:
-            return  # removed since it was listed: the next look forgets it
+            return False  # removed since it was listed: the next look forgets it
         except OSError as error:
             # Without a version of its own it is tried again on every look: permissions may be mended.
             versions.pop(name, None)
-            self._report(name, f"The file {name} cannot be read ({error}); make it readable. {meanwhile}")
-            return
+            self.problems.report(name, f"The file {name} cannot be read ({error}); make it readable. {meanwhile}")
+            return False
         except UnreadableConfig as error:
-            self._report(name, f"{error} {meanwhile}")
-            return
+            self.problems.report(name, f"{error} {meanwhile}")
+            return False
         if config is None and known is not None:
-            self._report(
+            self.problems.report(
                 name,
                 f"The file {name} was the config of a test and is a document of another kind now; restart the agent, "
                 f"which lays it out again. {meanwhile}",
             )
-            return
+            return False
         if config is not None and known is not None and config.position < known.position:
-            self._report(
+            self.problems.report(
                 name,
                 f"The file {name} is older (position {config.position}) than the config in hand "
                 f"({known.position}); it is ignored. If it is the right one, restart this service.",
             )
-            return
-        if config is not None:
-            # At the same position too: the same facts, in other words, or a damaged file that was repaired.
-            configs[key] = config
-        self._problem_by_file.pop(name, None)
-
-    def _report(self, name: str, reason: str) -> None:
-        problem = ConfigProblem(file=name, reason=reason)
-        if self._problem_by_file.get(name) != problem:
-            _logger.warning(reason)
-        self._problem_by_file[name] = problem
+            return False
+        self.problems.mend(name)
+        if config is None:
+            return False
+        # At the same position too: the same facts, in other words, or a damaged file that was repaired.
+        configs[place] = config
+        return True
 
 
 def _version(status: os.stat_result) -> FileVersion:

@@ -1,16 +1,23 @@
-"""Who gets which variant: the table of docs/config-documents.md, as code."""
+"""Who gets which variant: the table of docs/config-documents.md, as code.
+
+The reference: the compiled checks answer as this does, and leave to it whatever is not usual.
+"""
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from usersplit._compiled_check import CLIENT_TYPES, TEST_USER
 from usersplit._config import SplitTestConfig, Status
 from usersplit._split_groups import is_split_group
-from usersplit._units import Environment, Unit, User
-from usersplit.conditions import Catalog, Filter, parse
+from usersplit._units import Environment, Guest, Unit, User
+from usersplit._user_group_config import UserGroupConfig, UserGroupStatus
+from usersplit.conditions import Conditions, LeafOutcome
 
 Reason: TypeAlias = Literal[
     "in_variant",
     "result",
+    "forced",
+    "disabled",
     "unknown_test",
     "draft",
     "discarded",
@@ -23,33 +30,40 @@ Reason: TypeAlias = Literal[
     "no_split_group",
     "split_group_not_in_test",
     "conditions_not_met",
+    "not_supported",
+    "additional_condition_not_met",
+    "additional_condition_failed",
     "not_a_unit",
     "not_an_environment",
     "unknown_variant",
     "failed",
+    "member",
+    "off",
+    "unknown_group",
 ]
 """Why a check answered as it did.
 
 A variant was given: in_variant (the unit's split group belongs to it), result (the test is finished).
+QA decided: forced (into a variant, or out of the test), disabled (no test for this unit).
 None was, as settings say: draft, discarded, paused, rejected, not_prepared, not_a_test_user, not_started, ended,
-split_group_not_in_test, conditions_not_met.
-None was, and somebody has to mend something: unknown_test, no_split_group, not_a_unit, not_an_environment, failed.
+split_group_not_in_test, conditions_not_met, additional_condition_not_met, not_supported (by the client).
+None was, and somebody has to mend something: unknown_test, no_split_group, additional_condition_failed, not_a_unit,
+not_an_environment, failed.
 Of `log_hit` only: unknown_variant.
+Of user groups: member, off, unknown_group, and those of the others that fit.
 """
 
 PROBLEMS: Final[tuple[Reason, ...]] = (
     "unknown_test",
+    "unknown_group",
     "no_split_group",
+    "additional_condition_failed",
     "not_a_unit",
     "not_an_environment",
     "unknown_variant",
     "failed",
 )
 
-_TEST_USER: Final = parse(
-    [{"filter": "is_test_user", "operator": "eq", "value": "Yes"}],
-    Catalog([Filter("is_test_user", "boolean", "user")]),
-)
 _NO_ENVIRONMENT: Final = Environment()
 
 
@@ -65,6 +79,8 @@ class Answer:
         status: where the test is in its life; None for an unknown one.
         settings_group: the number of the settings that answered; 0 where there are none.
         position: of the config document that answered; 0 where there is none.
+        is_control: whether the variant is the control variant.
+        leaves: of the conditions, where they decided: the leaves without which the answer would not follow.
     """
 
     key: str
@@ -74,6 +90,42 @@ class Answer:
     status: Status | None = None
     settings_group: int = 0
     position: int = 0
+    is_control: bool = False
+    leaves: tuple[LeafOutcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAnswer:
+    """Whether a unit is in a user group, with the reason.
+
+    Attributes:
+        key: the user group that was asked for.
+        is_member: whether the unit is in it.
+        reason: see `Reason`.
+        detail: the reason as a sentence for people.
+        status: of the user group; None for an unknown one.
+        settings_group: the version of the conditions that answered; 0 where there are none.
+        position: of the config document that answered; 0 where there is none.
+        leaves: the leaves of the conditions that decided.
+    """
+
+    key: str
+    is_member: bool
+    reason: Reason
+    detail: str
+    status: UserGroupStatus | None = None
+    settings_group: int = 0
+    position: int = 0
+    leaves: tuple[LeafOutcome, ...] = ()
+
+
+def problem_of(unit: object, environment: object) -> Reason | None:
+    """Return what is wrong with the types of what is asked about."""
+    if not isinstance(unit, (User, Guest)):
+        return "not_a_unit"
+    if environment is not None and not isinstance(environment, Environment):
+        return "not_an_environment"
+    return None
 
 
 def decide(
@@ -87,7 +139,7 @@ def decide(
     if status == "running":
         obstacle = _outside_dates(config, now_ns)
     elif status == "in_dev":
-        is_test_user = isinstance(unit, User) and _TEST_USER.matches(unit.attributes, {})
+        is_test_user = isinstance(unit, User) and TEST_USER.matches(unit.attributes, {})
         obstacle = None if is_test_user else "not_a_test_user"
     else:
         obstacle = status
@@ -99,7 +151,9 @@ def decide(
 def _resulting(config: SplitTestConfig, unit: Unit, environment: Environment | None) -> tuple[str | None, Reason]:
     if not config.result:
         return None, "not_prepared"
-    if config.result_scope == "conditions" and not _meets(config, unit, environment):
+    if not _is_supported(config, environment):
+        return None, "not_supported"
+    if config.result_scope == "conditions" and not meets(config.conditions, unit, environment):
         return None, "conditions_not_met"
     return config.result, "result"
 
@@ -113,6 +167,8 @@ def _outside_dates(config: SplitTestConfig, now_ns: int) -> Reason | None:
 
 
 def _drawn(config: SplitTestConfig, unit: Unit, environment: Environment | None) -> tuple[str | None, Reason]:
+    if not _is_supported(config, environment):
+        return None, "not_supported"
     # The split group before the conditions: a look into a table against a walk through a tree.
     group = unit.split_group
     if not is_split_group(group):
@@ -120,24 +176,49 @@ def _drawn(config: SplitTestConfig, unit: Unit, environment: Environment | None)
     index = config.variant_by_group[group]
     if not index:
         return None, "split_group_not_in_test"
-    if not _meets(config, unit, environment):
+    if not meets(config.conditions, unit, environment):
         return None, "conditions_not_met"
     return config.variants[index], "in_variant"
 
 
-def _meets(config: SplitTestConfig, unit: Unit, environment: Environment | None) -> bool:
+def _is_supported(config: SplitTestConfig, environment: Environment | None) -> bool:
+    """Answer for the client; a mixed test needs its word, for half of the variant is shown by the client."""
+    if config.type not in CLIENT_TYPES:
+        return True
+    supported = None if environment is None else environment.supported_tests
+    return config.type != "mixed" if supported is None else config.key in supported
+
+
+def decide_membership(config: UserGroupConfig, unit: Unit, environment: Environment | None) -> Reason:
+    """Return "member", or why `unit` is not in the user group. May raise what a hostile `unit` raises."""
+    if config.status != "active":
+        return config.status
+    return "member" if meets(config.conditions, unit, environment) else "conditions_not_met"
+
+
+def meets(conditions: Conditions, unit: Unit, environment: Environment | None) -> bool:
+    """Answer whether the unit meets the conditions."""
     attributes = unit.attributes if isinstance(unit, User) else None
-    return config.conditions.matches(attributes, (environment or _NO_ENVIRONMENT).filter_values())
+    return conditions.matches(attributes, (environment or _NO_ENVIRONMENT).filter_values())
 
 
-def describe(
-    config: SplitTestConfig, unit: Unit, environment: Environment | None, variant: str | None, reason: Reason
-) -> str:
-    """Return the sentence that explains what `decide` answered."""
-    if reason == "conditions_not_met":
-        attributes = unit.attributes if isinstance(unit, User) else None
-        values = (environment or _NO_ENVIRONMENT).filter_values()
-        return config.conditions.explain(attributes, values).sentence
+def explain_conditions(
+    conditions: Conditions, unit: Unit, environment: Environment | None
+) -> tuple[str, tuple[LeafOutcome, ...]]:
+    """Return why the conditions are met or not: a sentence, and the leaves that decided."""
+    attributes = unit.attributes if isinstance(unit, User) else None
+    explained = conditions.explain(attributes, (environment or _NO_ENVIRONMENT).filter_values())
+    return explained.sentence, explained.decisive
+
+
+def describe(config: SplitTestConfig, unit: Unit, variant: str | None, reason: Reason) -> str:
+    """Return the sentence that explains what was answered, where the conditions did not decide."""
+    if reason == "forced":
+        return (
+            "QA forced this unit out of the test."
+            if variant is None
+            else f"QA forced this unit into the variant {variant}."
+        )
     if reason == "in_variant":
         return f"The split group {unit.split_group} belongs to the variant {variant}."
     if reason == "result":
@@ -152,14 +233,22 @@ def describe(
 
 SENTENCES: Final[dict[Reason, str]] = {
     "unknown_test": "There is no config of such a test here: mind the spelling of the key, and that a Draft has none.",
-    "draft": "The test is a Draft: publish it, so that test users get its variants.",
-    "discarded": "The test was discarded.",
+    "draft": "It is a Draft: publish it.",
+    "discarded": "It was discarded.",
     "paused": "The test is paused: nobody gets a variant.",
     "rejected": "The test was rejected: the old behaviour stays.",
     "not_prepared": "No settings group of the test is prepared yet.",
     "not_a_test_user": "The test is In Dev, and only users whose is_test_user is true get its variants.",
     "not_started": "The test is Running, but its start is still to come.",
     "ended": "The test is Running, but its end has passed.",
+    "disabled": "QA switched the tests off for this unit, and this one was not switched on again.",
+    "not_supported": "The visitor's client does not support the test: its keys are Environment.supported_tests, which "
+    "a mixed test needs.",
+    "additional_condition_not_met": "The test's class of additional conditions says no.",
+    "additional_condition_failed": "The test's class of additional conditions failed.",
+    "member": "The unit meets the conditions of the user group.",
+    "off": "The user group is switched off.",
+    "unknown_group": "There is no config of such a user group here: mind the spelling of the key.",
     "no_split_group": "The unit has no split group: it needs a whole number from 1 to 2400.",
     "not_a_unit": "Who is asked about must be a usersplit.User or a usersplit.Guest.",
     "not_an_environment": "The environment must be a usersplit.Environment or None.",

@@ -1,25 +1,27 @@
 """The port to configs, and configs held in memory: for tests, and for tools that read documents from elsewhere."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from usersplit._config import SplitTestConfig, config_from_document, parse_config
+from usersplit._config import SplitTestConfig
+from usersplit._config_set import ConfigSet, Published
+from usersplit._documents import config_from_document, decoded, place_of
 from usersplit._errors import MalformedConfig
 
 
 class Configs(Protocol):
-    """Where a check finds the config of a test.
+    """Where a checker finds configs."""
 
-    `find` is on the path of every check: no lock, no input or output, and it raises nothing for any string.
-    """
-
-    def find(self, key: str) -> SplitTestConfig | None:
-        """Return the config of the test `key`, or None for an unknown one."""
+    @property
+    def published(self) -> Published:
+        """What holds the set of configs in force, the same object at all times. A check reads it and nothing else."""
         ...
 
-    def keys(self) -> tuple[str, ...]:
-        """Return the keys of all known tests."""
+    def wake(self) -> None:
+        """Start what keeps the configs fresh, if it does not run. A checker calls it for each new set; raises nothing.
+
+        In a forked child, where no thread survives, a source publishes its set anew: so the first check wakes it.
+        """
         ...
 
     def close(self) -> None:
@@ -28,10 +30,10 @@ class Configs(Protocol):
 
 
 class MemoryConfigs:
-    """Configs from documents in memory: JSON texts, or the same decoded."""
+    """Configs from documents in memory, of every kind: JSON texts, or the same decoded."""
 
     def __init__(self, documents: Iterable[Mapping[str, Any] | str | bytes] = ()) -> None:
-        self._configs: dict[str, SplitTestConfig] = {}
+        self.published = Published(ConfigSet({}))
         for document in documents:
             self.put(document)
 
@@ -41,39 +43,37 @@ class MemoryConfigs:
         Raises:
             UnreadableConfig: the document must not be used; what is in hand stays.
         """
-        if isinstance(document, (str, bytes)):
-            key = _key_in(document)
-            config = parse_config(document, key=key)
-        else:
-            config = config_from_document(dict(document), key=str(document.get("key")))
+        fields = decoded(document) if isinstance(document, (str, bytes)) else dict(document)
+        if not isinstance(fields, dict):
+            raise MalformedConfig("The config is no JSON object.")
+        place = place_of(fields) or str(fields.get("key"))
+        config = config_from_document(fields, place=place)
         if config is None:
             return False
-        known = self._configs.get(config.key)
+        known = self.published.current.by_place.get(place)
         if known is not None and known.position >= config.position:
             return False
-        # A new mapping and one assignment: a check in another thread sees all of the old one or all of the new one.
-        self._configs = {**self._configs, config.key: config}
+        self._publish({**self.published.current.by_place, place: config})
         return True
 
     def forget(self, key: str) -> None:
-        """Drop the config of `key`, as if its file were removed."""
-        self._configs = {known: config for known, config in self._configs.items() if known != key}
+        """Drop the config of the test `key`, as if its file were removed; also by place: `~overrides`."""
+        self._publish({place: config for place, config in self.published.current.by_place.items() if place != key})
 
     def find(self, key: str) -> SplitTestConfig | None:
         """Return the config of the test `key`, or None for an unknown one."""
-        return self._configs.get(key)
+        return self.published.current.tests.get(key)
 
     def keys(self) -> tuple[str, ...]:
         """Return the keys of all known tests."""
-        return tuple(self._configs)
+        return tuple(self.published.current.tests)
+
+    def wake(self) -> None:
+        """Do nothing: nothing sleeps."""
 
     def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
 
-
-def _key_in(text: str | bytes) -> str:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MalformedConfig(f"The config is no JSON ({error}).") from error
-    return str(document.get("key")) if isinstance(document, dict) else ""
+    def _publish(self, by_place: Mapping[str, Any]) -> None:
+        # One assignment: a check in another thread sees all of the old set or all of the new one.
+        self.published.current = ConfigSet(by_place, self.published.current)

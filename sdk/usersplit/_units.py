@@ -1,6 +1,6 @@
 """Who is asked about: a user or a guest; and how the visitor came: the environment."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
@@ -59,6 +59,8 @@ class Environment:
         user_agent: the filter `user_agent`.
         app_version: the filter `app_version`.
         attributes: values of further environment filters by their names; they win over the fields above.
+        supported_tests: the keys of the tests that the visitor's client supports, as the client sent them; best a set.
+            None: it sent none. Only tests of the types "client" and "mixed" ask for it.
     """
 
     platform: str = ""
@@ -66,6 +68,7 @@ class Environment:
     user_agent: str = ""
     app_version: str = ""
     attributes: Mapping[str, object] = field(default_factory=lambda: _NOTHING)
+    supported_tests: Collection[str] | None = None
     _filter_values: Mapping[str, object] | None = field(default=None, init=False, repr=False)
 
     def filter_values(self) -> Mapping[str, object]:

@@ -1,7 +1,4 @@
-"""Turns a tree into one Python function, compiled once per document: a check must cost less than a microsecond.
-
-The source consists of generated names and Python's own words only. Names of filters and values never become source
-text: they are handed over as constants of the function's namespace, so that no document can inject code.
+"""Turns a tree into Python, compiled once per document: a check must cost less than a microsecond.
 
 Each leaf asks first whether the attribute has exactly the type that services usually pass, and compares at once; any
 other value goes to the reference evaluator's readers.
@@ -12,26 +9,29 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from usersplit.conditions._evaluate import Attributes, holds
+from usersplit.conditions._source import Constants, compiled
 from usersplit.conditions._tree import Bracket, Leaf, Node
-from usersplit.conditions._types import FilterType
+from usersplit.conditions._types import FilterType, Scope
 from usersplit.conditions._values import LARGEST_INTEGER, READERS, SMALLEST_INTEGER
 
 Matcher: TypeAlias = Callable[[Any, Any], bool]
 
-_LARGEST_FLOAT: Final = 1.7976931348623157e308
-_NOBODY: Final[Mapping[str, object]] = MappingProxyType({})
+LARGEST_FLOAT: Final = 1.7976931348623157e308
+SMALLEST_FLOAT: Final = -LARGEST_FLOAT
+NOBODY: Final[Mapping[str, object]] = MappingProxyType({})
+"""The profile of a guest."""
 
 # Comparisons of an exact int or float. Bounds of the type are part of each, so that a number of 70 bits, an infinity or
 # a NaN meets nothing here either. {c} is the name of the constant.
 _BOUNDED: Final = {
     "eq": "v == {c}",
-    "ne": "low <= v <= high and v != {c}",
+    "ne": "{low} <= v <= {high} and v != {c}",
     "in": "v in {c}",
-    "not_in": "low <= v <= high and v not in {c}",
-    "lt": "low <= v < {c}",
-    "lte": "low <= v <= {c}",
-    "gt": "{c} < v <= high",
-    "gte": "{c} <= v <= high",
+    "not_in": "{low} <= v <= {high} and v not in {c}",
+    "lt": "{low} <= v < {c}",
+    "lte": "{low} <= v <= {c}",
+    "gt": "{c} < v <= {high}",
+    "gte": "{c} <= v <= {high}",
 }
 _TEXT: Final = {
     "eq": "v == {c}",
@@ -41,19 +41,15 @@ _TEXT: Final = {
     "contains": "{c} in v",
     "starts_with": "v.startswith({c})",
 }
-_TRUTH: Final = {"eq": "v is {c}", "ne": "v is not {c}"}
 # Versions and times have no quick form: the one is text to be read, the other needs its zone looked at.
 _QUICK: Final[Mapping[FilterType, tuple[str, Mapping[str, str]]]] = {
-    "boolean": ("bool", _TRUTH),
-    "integer": (
-        "int",
-        {op: test.replace("low", "low_int").replace("high", "high_int") for op, test in _BOUNDED.items()},
-    ),
-    "number": (
-        "float",
-        {op: test.replace("low", "low_float").replace("high", "high_float") for op, test in _BOUNDED.items()},
-    ),
+    "integer": ("int", _BOUNDED),
+    "number": ("float", _BOUNDED),
     "string": ("str", _TEXT),
+}
+BOUNDS: Final[Mapping[FilterType, tuple[float, float]]] = {
+    "integer": (SMALLEST_INTEGER, LARGEST_INTEGER),
+    "number": (SMALLEST_FLOAT, LARGEST_FLOAT),
 }
 
 
@@ -64,52 +60,51 @@ def compile_tree(root: Bracket) -> Matcher:
     """
     if not root.nodes:
         return _everybody
-    namespace: dict[str, object] = {
-        "low_int": SMALLEST_INTEGER,
-        "high_int": LARGEST_INTEGER,
-        "low_float": -_LARGEST_FLOAT,
-        "high_float": _LARGEST_FLOAT,
-        "nobody": _NOBODY,
-    }
-    source = (
-        "def matcher(user, environment):\n"
-        "    if user is None:\n"
-        "        user = nobody\n"
-        f"    return {_expression(root, namespace)}\n"
-    )
-    exec(compile(source, "<conditions>", "exec"), namespace)  # noqa: S102 - no text of the document is in the source
-    matcher: Matcher = namespace["matcher"]  # type: ignore[assignment] # the source above defines it
-    return matcher
+    constants = Constants()
+    nobody = constants.name(NOBODY)
+    test = expression(root, constants, {"user": "user", "environment": "environment"})
+    return compiled("user, environment", ("if user is None:", f" user = {nobody}", f"return {test}"), constants)
 
 
 def _everybody(user: Attributes, environment: Attributes) -> bool:  # noqa: ARG001 - the signature of every matcher
     return True
 
 
-def _expression(node: Node, namespace: dict[str, object]) -> str:
+def expression(node: Node, constants: Constants, sources: Mapping[Scope, str]) -> str:
+    """Return source that evaluates `node`; it uses the variable `v`.
+
+    Args:
+        node: not a root without nodes.
+        constants: where the names of filters and the values go.
+        sources: the names of the variables that hold the mappings of attributes.
+    """
     if isinstance(node, Leaf):
-        return _leaf_expression(node, namespace)
+        return _leaf_expression(node, constants, sources[node.filter.scope])
     joint = " and " if node.joint == "AND" else " or "
-    return "(" + joint.join(_expression(child, namespace) for child in node.nodes) + ")"
+    return "(" + joint.join(expression(child, constants, sources) for child in node.nodes) + ")"
 
 
-def _leaf_expression(leaf: Leaf, namespace: dict[str, object]) -> str:
-    number = len(namespace)
-    name, constant, slow = f"n{number}", f"c{number}", f"s{number}"
-    namespace[name] = leaf.filter.name
-    namespace[slow] = _slow_test(leaf)
-    scope = "user" if leaf.filter.scope == "user" else "environment"
-    reading = f"v := {scope}.get({name})"
+def _leaf_expression(leaf: Leaf, constants: Constants, source: str) -> str:
+    reading = f"v := {source}.get({constants.name(leaf.filter.name)})"
+    if leaf.filter.type == "boolean":
+        # Both truths are single objects: no look at the type is needed.
+        wanted = bool(leaf.value) is (leaf.operator == "eq")
+        slow = constants.name(_SLOW_BOOLEAN[wanted])
+        return f"(({reading}) is {wanted} or v is not {not wanted} and v is not None and {slow}(v))"
+    slow = constants.name(slow_test(leaf))
     quick = _QUICK.get(leaf.filter.type)
     if quick is None:
         return f"(({reading}) is not None and {slow}(v))"
     type_, tests = quick
-    namespace[constant] = leaf.members if leaf.takes_list else leaf.value
-    test = tests[leaf.operator].format(c=constant)
-    return f"({test} if type({reading}) is {type_} else v is not None and {slow}(v))"
+    names = {"c": constants.name(leaf.members if leaf.takes_list else leaf.value)}
+    if "{low}" in tests[leaf.operator] or "{high}" in tests[leaf.operator]:
+        low, high = BOUNDS[leaf.filter.type]
+        names |= {"low": constants.name(low), "high": constants.name(high)}
+    return f"({tests[leaf.operator].format(**names)} if type({reading}) is {type_} else v is not None and {slow}(v))"
 
 
-def _slow_test(leaf: Leaf) -> Callable[[object], bool]:
+def slow_test(leaf: Leaf) -> Callable[[object], bool]:
+    """Return the leaf's test of an attribute of any type, None excepted."""
     reader = READERS[leaf.filter.type]
 
     def test(raw: object) -> bool:
@@ -117,3 +112,11 @@ def _slow_test(leaf: Leaf) -> Callable[[object], bool]:
         return value is not None and holds(leaf, value)
 
     return test
+
+
+def _boolean_test(wanted: bool) -> Callable[[object], bool]:  # noqa: FBT001 - it is the value
+    reader = READERS["boolean"]
+    return lambda raw: reader(raw) is wanted
+
+
+_SLOW_BOOLEAN: Final = {wanted: _boolean_test(wanted) for wanted in (True, False)}

@@ -10,19 +10,26 @@ from hypothesis import strategies as st
 
 from tests.support.sdk_config_documents import config_document
 from usersplit import ConfigFromTheFuture, MalformedConfig, MemoryConfigs, MiskeyedConfig, UnreadableConfig
-from usersplit._config import parse_config
+from usersplit._config import SplitTestConfig
+from usersplit._documents import parse_config as parse_any
 
 ROOT = Path(__file__).parents[3]
 
 
+def parse_config(text: bytes | str, *, place: str) -> SplitTestConfig | None:
+    config = parse_any(text, place=place)
+    assert config is None or isinstance(config, SplitTestConfig)
+    return config
+
+
 def parsed(**changes: object) -> object:
-    return parse_config(json.dumps(config_document(**changes)), key="green_button")
+    return parse_config(json.dumps(config_document(**changes)), place="green_button")
 
 
 def test_the_documented_example_is_a_config() -> None:
     documentation = (ROOT / "docs" / "config-documents.md").read_text(encoding="utf-8")
     example = documentation.split("```json\n")[1].split("```")[0]
-    config = parse_config(example, key="green_button")
+    config = parse_config(example, place="green_button")
     assert config is not None
     assert (config.position, config.status, config.settings_group) == (42, "running", 3)
     assert config.variants[config.variant_by_group[2400]] == "red"
@@ -32,7 +39,9 @@ def test_the_documented_example_is_a_config() -> None:
 
 
 def test_moments_are_exact_to_the_microsecond() -> None:
-    config = parse_config(json.dumps(config_document(starts_at="2026-05-01T03:00:00.000001+03:00")), key="green_button")
+    config = parse_config(
+        json.dumps(config_document(starts_at="2026-05-01T03:00:00.000001+03:00")), place="green_button"
+    )
     assert config is not None
     assert config.starts_at_ns == 1_777_593_600_000_001_000
 
@@ -47,14 +56,14 @@ def test_a_document_of_another_kind_is_none_of_ours() -> None:
 
 def test_a_forgotten_test_needs_no_settings() -> None:
     document = {"format": 1, "kind": "split_test", "key": "green_button", "position": 50, "status": "draft"}
-    config = parse_config(json.dumps(document), key="green_button")
+    config = parse_config(json.dumps(document), place="green_button")
     assert config is not None
     assert config.status == "draft"
 
 
 def test_more_variants_than_a_byte_can_count_keep_their_groups() -> None:
     variants = [{"name": f"v{group}", "split_groups": [group]} for group in range(1, 2401)]
-    config = parse_config(json.dumps(config_document(variants=variants)), key="green_button")
+    config = parse_config(json.dumps(config_document(variants=variants)), place="green_button")
     assert config is not None
     assert [config.variants[config.variant_by_group[group]] for group in (1, 256, 2400)] == ["v1", "v256", "v2400"]
 
@@ -113,7 +122,7 @@ def test_a_document_in_the_place_of_another_test_is_refused_by_name() -> None:
 )
 def test_torn_and_foreign_text_is_malformed(text: str) -> None:
     with pytest.raises(MalformedConfig):
-        parse_config(text, key="green_button")
+        parse_config(text, place="green_button")
 
 
 JSON = st.recursive(
@@ -134,7 +143,7 @@ def test_nothing_but_named_errors_comes_of_any_values(changes: dict[str, Any]) -
 @given(st.binary(max_size=60))
 def test_nothing_but_named_errors_comes_of_any_bytes(text: bytes) -> None:
     with pytest.raises(UnreadableConfig):
-        parse_config(text, key="green_button")
+        parse_config(text, place="green_button")
 
 
 def test_memory_configs_take_only_what_is_newer() -> None:

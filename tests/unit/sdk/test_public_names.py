@@ -20,6 +20,7 @@ MODULES = [usersplit.conditions, usersplit.guests, usersplit.hits, usersplit.hoo
 FILES = {"guests", "hits", "hooks", "tracks"}
 
 PUBLIC = [
+    "AdditionalConditions",
     "Answer",
     "Checker",
     "ConfigFromTheFuture",
@@ -28,6 +29,7 @@ PUBLIC = [
     "DirectoryConfigs",
     "DropReason",
     "Environment",
+    "GroupAnswer",
     "Guest",
     "HITS_TOPIC",
     "HitLogger",

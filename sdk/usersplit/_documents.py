@@ -1,0 +1,86 @@
+"""Config documents of every kind, and the place that each has: the name of its file, and its key in the topic."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+from usersplit._config import KIND, SplitTestConfig, split_test_from_document
+from usersplit._config_fields import shown, whole_number
+from usersplit._errors import ConfigFromTheFuture, MalformedConfig, MiskeyedConfig
+from usersplit._overrides import OVERRIDES_KEY, OVERRIDES_KIND, Overrides, overrides_from_document
+from usersplit._user_group_config import USER_GROUP_KIND, UserGroupConfig, user_group_from_document
+
+FORMAT: Final = 1
+USER_GROUP_PREFIX: Final = "~user_group."
+
+Config: TypeAlias = SplitTestConfig | UserGroupConfig | Overrides
+
+
+def decoded(text: bytes | str, place: str = "a document") -> object:
+    """Return decoded JSON.
+
+    Raises:
+        MalformedConfig: it is none.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedConfig(f"The config of {place} is no JSON ({error}); it may be torn.") from error
+
+
+def parse_config(text: bytes | str, *, place: str) -> Config | None:
+    """Return the config in the JSON `text`, or None if it is a document of a kind that has no such place.
+
+    Raises:
+        MalformedConfig: it is not what docs/config-documents.md describes.
+        MiskeyedConfig: it is another document than its place says.
+        ConfigFromTheFuture: its format is newer than this SDK.
+    """
+    return config_from_document(decoded(text, place), place=place)
+
+
+def config_from_document(document: object, *, place: str) -> Config | None:
+    """As `parse_config`, of decoded JSON."""
+    if not isinstance(document, dict):
+        raise MalformedConfig(f"The config of {place} is no JSON object.")
+    form = whole_number(document, "format", place)
+    if form > FORMAT:
+        raise ConfigFromTheFuture(f"The config of {place} has the format {form}, this SDK knows {FORMAT}: upgrade it.")
+    if form != FORMAT:
+        raise MalformedConfig(f"The config of {place} has the format {form}; there is no such format.")
+    kind, key = _expected(place)
+    if document.get("kind") != kind:
+        return None
+    if document.get("key") != key:
+        raise MiskeyedConfig(f"The config in the place of {place} says that it is of {shown(document.get('key'))}.")
+    if kind == OVERRIDES_KIND:
+        return overrides_from_document(document)
+    if kind == USER_GROUP_KIND:
+        return user_group_from_document(document, key=key)
+    return split_test_from_document(document, key=key)
+
+
+def place_of(document: Mapping[str, Any]) -> str:
+    """Return the place of a decoded document that came without one; "" if its kind is not known here."""
+    kind, key = document.get("kind"), document.get("key")
+    if not isinstance(key, str):
+        return ""
+    if kind == USER_GROUP_KIND:
+        return USER_GROUP_PREFIX + key
+    return key if kind in (KIND, OVERRIDES_KIND) else ""
+
+
+def unknown_without(place: str) -> str:
+    """Return what it means that there is no config in a place, as a sentence."""
+    if place == OVERRIDES_KEY:
+        return "There are no overrides."
+    return f"The {'user group' if place.startswith(USER_GROUP_PREFIX) else 'test'} is unknown."
+
+
+def _expected(place: str) -> tuple[str, str]:
+    """Return the kind and the key of the document that belongs in a place. A test's key holds no `~`."""
+    if place == OVERRIDES_KEY:
+        return OVERRIDES_KIND, OVERRIDES_KEY
+    if place.startswith(USER_GROUP_PREFIX):
+        return USER_GROUP_KIND, place.removeprefix(USER_GROUP_PREFIX)
+    return KIND, place

@@ -1,0 +1,79 @@
+"""The expressions of many trees in one function: each attribute is read once, and every leaf is a bare comparison.
+
+An attribute is first brought to the plain value of its filter's type, or to None where it has none; so a leaf needs no
+look at types. Reading an attribute that short-circuiting would have passed over must not be seen from outside: this
+form is for plain dictionaries only.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from usersplit.conditions._compile import BOUNDS
+from usersplit.conditions._source import Constants
+from usersplit.conditions._tree import Leaf, Node
+from usersplit.conditions._types import FilterType, Scope
+from usersplit.conditions._values import READERS
+
+_PLAIN: Final[Mapping[FilterType, str]] = {"integer": "int", "number": "float", "string": "str", "boolean": "bool"}
+# None is no value of a set and equals no value, but has no order and no text.
+_TESTS: Final[Mapping[str, str]] = {
+    "eq": "{a} == {c}",
+    "ne": "({a} is not None and {a} != {c})",
+    "in": "{a} in {c}",
+    "not_in": "({a} is not None and {a} not in {c})",
+    "lt": "({a} is not None and {a} < {c})",
+    "lte": "({a} is not None and {a} <= {c})",
+    "gt": "({a} is not None and {a} > {c})",
+    "gte": "({a} is not None and {a} >= {c})",
+    "contains": "({a} is not None and {c} in {a})",
+    "starts_with": "({a} is not None and {a}.startswith({c}))",
+}
+
+
+class FusedExpressions:
+    """Collects the attributes that several expressions read.
+
+    Attributes:
+        reading: lines of source that bring every attribute into a variable of its own; they come first.
+    """
+
+    def __init__(self, constants: Constants, sources: Mapping[Scope, str]) -> None:
+        self.reading: list[str] = []
+        self._constants = constants
+        self._sources = sources
+        self._variables: dict[tuple[Scope, str, FilterType], str] = {}
+
+    def expression(self, node: Node) -> str:
+        """Return source that evaluates `node`, which is no root without nodes."""
+        if isinstance(node, Leaf):
+            return self._leaf(node)
+        joint = " and " if node.joint == "AND" else " or "
+        return "(" + joint.join(self.expression(child) for child in node.nodes) + ")"
+
+    def _leaf(self, leaf: Leaf) -> str:
+        variable = self._variable(leaf)
+        if leaf.filter.type == "boolean":
+            return f"{variable} is {bool(leaf.value) is (leaf.operator == 'eq')}"
+        constant = self._constants.name(leaf.members if leaf.takes_list else leaf.value)
+        return _TESTS[leaf.operator].format(a=variable, c=constant)
+
+    def _variable(self, leaf: Leaf) -> str:
+        used = leaf.filter
+        variable = self._variables.get((used.scope, used.name, used.type))
+        if variable is None:
+            variable = self._variables[used.scope, used.name, used.type] = f"a{len(self._variables)}"
+            name, reader = self._constants.name(used.name), self._constants.name(READERS[used.type])
+            self.reading.append(f"{variable} = {self._sources[used.scope]}.get({name})")
+            self.reading.append(f"if {self._is_no_plain_value(variable, used.type)}:")
+            self.reading.append(f" {variable} = {reader}({variable})")
+        return variable
+
+    def _is_no_plain_value(self, variable: str, type_: FilterType) -> str:
+        plain = _PLAIN.get(type_)
+        if plain is None:
+            return f"{variable} is not None"
+        test = f"{variable} is not None and (type({variable}) is not {plain}"
+        if type_ in BOUNDS:
+            low, high = (self._constants.name(bound) for bound in BOUNDS[type_])
+            test += f" or not {low} <= {variable} <= {high}"
+        return test + ")"
