@@ -1,10 +1,13 @@
 """Which implementation stands behind a port, by what the settings say."""
 
 from pathlib import Path
+from typing import TypeAlias, assert_never
 
 from entrypoints.settings import KafkaSettings, UsersSettings
 from streams.kafka_broker import KafkaBroker
 from streams.ports import Broker
+from warehouse.clickhouse_dimensions import ClickHouseDimensions
+from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.clickhouse_users import ClickHouseUsers
 from warehouse.dimensions import DimensionWarehouse
 from warehouse.duckdb_dimensions import DuckDbDimensions
@@ -15,23 +18,41 @@ from warehouse.postgres_hits import PostgresHits
 from warehouse.postgres_users import PostgresUsers
 from warehouse.users import UsersDatabase
 
+BiWarehouse: TypeAlias = DuckDbHits | PostgresHits | ClickHouseHits
+"""Where hits end up, one for each engine."""
+
 
 def open_broker(settings: KafkaSettings) -> Broker:
     """Return the Kafka cluster of the settings. Nothing is connected yet."""
     return KafkaBroker(settings.kafka_bootstrap_servers, extra=settings.kafka_options)
 
 
-def open_warehouse(url: str) -> DuckDbHits | PostgresHits:
-    """Return the warehouse at `url`, `duckdb:///file` or `postgresql://…`, with its tables prepared."""
+def open_warehouse(url: str) -> BiWarehouse:
+    """Return the warehouse at `url` with its tables prepared: `duckdb:///file`, `postgresql://…` or `clickhouse://…`."""
     scheme, _, place = url.partition("://")
-    warehouse = DuckDbHits(Path(place.removeprefix("/"))) if scheme == "duckdb" else PostgresHits(url)
+    warehouse: BiWarehouse
+    match scheme:
+        case "duckdb":
+            warehouse = DuckDbHits(Path(place.removeprefix("/")))
+        case "clickhouse":
+            warehouse = ClickHouseHits(url)
+        case _:
+            warehouse = PostgresHits(url)
     warehouse.prepare()
     return warehouse
 
 
-def dimensions_of(hits: DuckDbHits | PostgresHits) -> DimensionWarehouse:
+def dimensions_of(hits: BiWarehouse) -> DimensionWarehouse:
     """Return the tables of tests, settings groups and changes that stand beside `hits`, in the same database."""
-    return DuckDbDimensions(hits) if isinstance(hits, DuckDbHits) else PostgresDimensions(hits)
+    match hits:
+        case DuckDbHits():
+            return DuckDbDimensions(hits)
+        case ClickHouseHits():
+            return ClickHouseDimensions(hits)
+        case PostgresHits():
+            return PostgresDimensions(hits)
+        case _:
+            assert_never(hits)
 
 
 def open_users(settings: UsersSettings) -> UsersDatabase | None:

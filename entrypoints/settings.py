@@ -53,8 +53,8 @@ def _options(value: object) -> object:
 
 def _warehouse_url(value: SecretStr) -> SecretStr:
     scheme = value.get_secret_value().partition(":")[0]
-    if scheme not in {"duckdb", "postgresql"}:
-        raise ValueError("must start with duckdb:/// (a file) or postgresql:// (a server)")
+    if scheme not in {"duckdb", "postgresql", "clickhouse"}:
+        raise ValueError("must start with duckdb:/// (a file), postgresql:// or clickhouse:// (a server)")
     return value
 
 
@@ -147,7 +147,7 @@ class WarehouseSettings(Settings):
     """Where BI is."""
 
     warehouse_url: Annotated[SecretStr, AfterValidator(_warehouse_url)] = Field(
-        description="duckdb:///path/to/file.duckdb or postgresql://user:password@host/name"
+        description="duckdb:///path/to/file.duckdb, postgresql://user:password@host/name or clickhouse://… likewise"
     )
 
 

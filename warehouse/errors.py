@@ -14,6 +14,7 @@ class WarehouseError(Exception):
     ├── WarehouseRefused     it answered and will not take this: retrying cures nothing
     ├── WarehouseTooNew      its tables were made by a newer release
     └── Fenced               somebody else moved the offsets: this consumer is not the owner any more
+        └── Overtaken        somebody else is about to move them (ClickHouse, which has no transactions)
     """
 
 
@@ -56,3 +57,15 @@ class Fenced(WarehouseError):
         self.partition = partition
         self.expected = expected
         self.stored = stored
+
+
+class Overtaken(Fenced):
+    """Another consumer announced after this one that it stores this partition: it is the owner now."""
+
+    def __init__(self, topic: str, partition: int, *, expected: int) -> None:
+        super().__init__(topic, partition, expected=expected, stored=expected)
+        sentence = (
+            f"{topic}, partition {partition}: another consumer has begun to store from offset {expected} on after this "
+            "one had; this one moved no offset, restart it so that it goes on from where the other one is"
+        )
+        self.args = (sentence,)

@@ -1,4 +1,4 @@
-"""The queries that docs/bi.md shows are run as they stand there, on both databases."""
+"""The queries that docs/bi.md shows are run as they stand there, on all three engines."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -19,10 +19,12 @@ from streams.memory import MemoryBroker
 from streams.messages import OutgoingMessage
 from streams.topics import LIFECYCLE, all_topics
 from tests.support import histories
+from warehouse.clickhouse_dimensions import ClickHouseDimensions
+from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.dimensions import DimensionWarehouse
 from warehouse.duckdb_dimensions import DuckDbDimensions
 from warehouse.duckdb_hits import DuckDbHits
-from warehouse.hits import HITS_SCHEMA, OffsetRange
+from warehouse.hits import HITS_SCHEMA, HitWarehouse, OffsetRange
 from warehouse.postgres_dimensions import PostgresDimensions
 from warehouse.postgres_hits import PostgresHits
 
@@ -31,19 +33,23 @@ QUERIES = re.findall(r"```sql\n(.*?)```", (Path(__file__).parents[2] / "docs" / 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture(params=["duckdb", pytest.param("postgresql", marks=pytest.mark.real_postgres)])
+@pytest.fixture(params=["duckdb", "clickhouse", pytest.param("postgresql", marks=pytest.mark.real_postgres)])
 def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ask]:
     if request.param == "duckdb":
         with closing(DuckDbHits(tmp_path / "bi.duckdb")) as duckdb_hits:
             fill(DuckDbDimensions(duckdb_hits), duckdb_hits)
             yield lambda query: duckdb_hits.cursor().execute(query).fetchall()
+    elif request.param == "clickhouse":
+        with closing(ClickHouseHits(f"chdb://{tmp_path / 'clickhouse'}")) as clickhouse_hits:
+            fill(ClickHouseDimensions(clickhouse_hits), clickhouse_hits)
+            yield lambda query: clickhouse_hits.ask(query.rstrip().removesuffix(";"))
     else:
         with closing(PostgresHits(request.getfixturevalue("postgres_url"))) as postgres_hits:
             fill(PostgresDimensions(postgres_hits), postgres_hits)
             yield lambda query: postgres_hits._ask(query, [])
 
 
-def fill(dimensions: DimensionWarehouse, hits: DuckDbHits | PostgresHits) -> None:
+def fill(dimensions: DimensionWarehouse, hits: HitWarehouse) -> None:
     """Store a running test and six hits of it: one unit sees both variants, one hit has another's split group."""
     dimensions.prepare()
     broker = MemoryBroker()

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from warehouse.clickhouse_dimensions import ClickHouseDimensions
+from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.dimensions import (
     ChangeRow,
     DimensionRows,
@@ -65,7 +67,7 @@ ALL = DimensionRows(split_tests=[GREEN], settings_groups=[FIRST], variants=[RED]
 VIEWS = ("split_tests", "settings_groups", "variants", "split_groups", "changes")
 
 
-@pytest.fixture(params=["memory", "duckdb", pytest.param("postgresql", marks=pytest.mark.real_postgres)])
+@pytest.fixture(params=["memory", "duckdb", "clickhouse", pytest.param("postgresql", marks=pytest.mark.real_postgres)])
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[DimensionWarehouse, View]]:
     if request.param == "memory":
         memory = MemoryDimensions()
@@ -73,6 +75,9 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Dimen
     elif request.param == "duckdb":
         with closing(DuckDbHits(tmp_path / "bi.duckdb")) as duckdb_hits:
             yield DuckDbDimensions(duckdb_hits), lambda view: _of_duckdb(duckdb_hits, view)
+    elif request.param == "clickhouse":
+        with closing(ClickHouseHits(f"chdb://{tmp_path / 'clickhouse'}")) as clickhouse_hits:
+            yield ClickHouseDimensions(clickhouse_hits), lambda view: _of_clickhouse(clickhouse_hits, view)
     else:
         with closing(PostgresHits(request.getfixturevalue("postgres_url"))) as postgres_hits:
             yield PostgresDimensions(postgres_hits), lambda view: _of_postgres(postgres_hits, view)
@@ -92,6 +97,17 @@ def view(made: tuple[DimensionWarehouse, View]) -> View:
 def _of_duckdb(hits: DuckDbHits, view: str) -> list[dict[str, Any]]:
     rows = hits.cursor().table(view).to_arrow_table().to_pylist()
     return [{name: _utc(value) for name, value in row.items()} for row in rows]
+
+
+def _of_clickhouse(hits: ClickHouseHits, view: str) -> list[dict[str, Any]]:
+    names = [name for name, *_ in hits.ask(f"DESCRIBE TABLE {view}")]
+    rows = hits.ask(f"SELECT * FROM {view}")  # noqa: S608 - a constant
+    return [dict(zip(names, map(_clickhouse_utc, row), strict=True)) for row in rows]
+
+
+def _clickhouse_utc(value: Any) -> Any:
+    # ClickHouse's client gives moments in UTC without saying so.
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
 def _of_postgres(hits: PostgresHits, view: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""One suite over every warehouse: memory, DuckDB, PostgreSQL."""
+"""One suite over every warehouse: memory, DuckDB, PostgreSQL, ClickHouse (its engine in this process)."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +9,7 @@ from uuid import UUID
 import pyarrow as pa
 import pytest
 
+from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.duckdb_hits import DuckDbHits
 from warehouse.errors import Fenced, WarehouseRefused
 from warehouse.hits import HITS_SCHEMA, HitRetention, HitWarehouse, OffsetRange
@@ -19,13 +20,15 @@ MOMENT = datetime(2026, 5, 3, 12, 30, 15, 123456, tzinfo=UTC)
 TOPIC = "hits"
 
 
-@pytest.fixture(params=["memory", "duckdb", pytest.param("postgresql", marks=pytest.mark.real_postgres)])
+@pytest.fixture(params=["memory", "duckdb", "clickhouse", pytest.param("postgresql", marks=pytest.mark.real_postgres)])
 def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HitWarehouse]:
     made: HitWarehouse
     if request.param == "memory":
         made = MemoryHits()
     elif request.param == "duckdb":
         made = DuckDbHits(tmp_path / "bi.duckdb")
+    elif request.param == "clickhouse":
+        made = ClickHouseHits(f"chdb://{tmp_path / 'clickhouse'}")
     else:
         made = PostgresHits(request.getfixturevalue("postgres_url"))
     made.prepare()
@@ -209,6 +212,8 @@ def asked(warehouse: HitWarehouse, query: str) -> list[tuple[Any, ...]]:
     """Ask in SQL, as BI does; there is none of it in memory."""
     if isinstance(warehouse, DuckDbHits):
         return warehouse.cursor().execute(query).fetchall()
+    if isinstance(warehouse, ClickHouseHits):
+        return warehouse.ask(query.replace("VARCHAR", "String"))
     if isinstance(warehouse, PostgresHits):
         return warehouse._ask(query, [])
     pytest.skip("memory has no views")
