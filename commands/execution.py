@@ -1,21 +1,20 @@
 """The way of every command: replay, load, decide, append. All facts of a command are appended, or none."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, Generic, TypeVar
 
 from commands.fingerprints import fingerprint
-from domain.access import require_visible
 from domain.people import Actor
-from domain.split_test import SplitTest, load
 from events.errors import VersionConflict
-from events.facts import SplitTestFact, split_test_stream
+from events.facts import Fact
 from events.registry import FactRegistry
 from events.store import Appended, Command, EventStore, Provenance, require_storable
 
-Decide: TypeAlias = Callable[[SplitTest | None], Sequence[SplitTestFact]]
-"""From the state of a test to what happens to it, or a named error."""
+State = TypeVar("State")
+"""Of an aggregate: `SplitTest`, `UserGroup`, `Overrides`. A `Callable[[State | None], Sequence[Fact]]` decides: from
+the state to what happens to it, or a named error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +23,7 @@ class Request:
 
     Attributes:
         command_id: made by the caller; a replay with the same id is given the first answer. Empty: no replay is known.
-        expected_version: the version of the test that the person saw. None: whatever it is now.
+        expected_version: the version of the test or user group that the person saw. None: whatever it is now.
     """
 
     actor: Actor
@@ -34,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One command on its way: who asks, what it is called, which test it is about, and with which arguments."""
+    """One command on its way: who asks, what it is called, the key of what it is about, and its arguments."""
 
     request: Request
     name: str
@@ -46,31 +45,49 @@ class Order:
         return fingerprint(command=self.name, key=self.key, arguments=self.arguments, actor=self.request.actor.name)
 
 
-class Execution:
-    """Carries out orders on the streams of split tests. Holds no state; safe to share between threads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate(Generic[State]):
+    """One kind of things that commands are about.
 
-    def __init__(self, *, store: EventStore, registry: FactRegistry, now: Callable[[], datetime]) -> None:
+    Attributes:
+        stream: the name of the stream that holds the facts of a key.
+        load: from the facts of a stream, in order, to the state; None if there are none.
+        require_visible: returns if the actor may know of the thing with this state and key, else raises.
+    """
+
+    stream: Callable[[str], str]
+    load: Callable[[Iterable[Any]], State | None]
+    require_visible: Callable[[State | None, str, Actor], object]
+
+
+class Execution(Generic[State]):
+    """Carries out orders on the streams of one kind of things. Holds no state; safe to share between threads."""
+
+    def __init__(
+        self, aggregate: Aggregate[State], *, store: EventStore, registry: FactRegistry, now: Callable[[], datetime]
+    ) -> None:
+        self._aggregate = aggregate
         self._store = store
         self._registry = registry
         self._now = now
 
-    def change(self, order: Order, decide: Decide) -> Appended:
-        """Carry out `order` on a test that its actor can see.
+    def change(self, order: Order, decide: Callable[[State | None], Sequence[Fact]]) -> Appended:
+        """Carry out `order` on something that its actor can see.
 
         Raises:
-            SplitTestNotFound: the actor cannot see it. Said before anything else, for a conflict of versions would
-                tell a stranger that the Draft exists.
+            SplitTestNotFound, UserGroupNotFound: the actor cannot see it. Said before anything else, for a conflict of
+                versions would tell a stranger that the Draft exists.
             VersionConflict: it is not at the version expected, or somebody else wrote at the same moment.
             CommandIdReused: the command id belongs to another command.
         """
         if (first := self.first_answer(order)) is not None:
             return first
         state, version = self.load(order.key)
-        require_visible(state, order.key, order.request.actor)
+        self._aggregate.require_visible(state, order.key, order.request.actor)
         return self._append(order, state, version, decide)
 
-    def change_anything(self, order: Order, decide: Decide) -> Appended:
-        """Carry out `order` on a test that may not exist yet, or on behalf of the system, which sees everything.
+    def change_anything(self, order: Order, decide: Callable[[State | None], Sequence[Fact]]) -> Appended:
+        """Carry out `order` on something that may not exist yet, or on behalf of the system, which sees everything.
 
         Raises:
             VersionConflict, CommandIdReused: see `change`.
@@ -80,7 +97,7 @@ class Execution:
         state, version = self.load(order.key)
         return self._append(order, state, version, decide)
 
-    def record(self, order: Order, decide: Decide) -> Appended | None:
+    def record(self, order: Order, decide: Callable[[State | None], Sequence[Fact]]) -> Appended | None:
         """Carry out `order` on behalf of the system where something is to be recorded; None where nothing is.
 
         Raises:
@@ -101,20 +118,26 @@ class Execution:
             return None
         return self._store.answered(order.request.command_id, order.fingerprint())
 
-    def load(self, key: str) -> tuple[SplitTest | None, int]:
-        """Return the state of the test `key`, None if there never was one, and the version of its stream.
+    def load(self, key: str) -> tuple[State | None, int]:
+        """Return the state of `key`, None if there never was such a thing, and the version of its stream.
 
         Raises:
             UnstorableText: no stream can be called so.
             UnknownFact, CorruptPayload: see `FactRegistry.decode`; nothing is decided on half a history.
         """
         require_storable("key", key)
-        events = self._store.read_stream(split_test_stream(key))
-        state = load(self._registry.decode(event.encoded) for event in events)
+        events = self._store.read_stream(self._aggregate.stream(key))
+        state = self._aggregate.load(self._registry.decode(event.encoded) for event in events)
         return state, events[-1].version if events else 0
 
-    def _append(self, order: Order, state: SplitTest | None, version: int, decide: Decide) -> Appended:
-        request, stream = order.request, split_test_stream(order.key)
+    def _append(
+        self,
+        order: Order,
+        state: State | None,
+        version: int,
+        decide: Callable[[State | None], Sequence[Fact]],
+    ) -> Appended:
+        request, stream = order.request, self._aggregate.stream(order.key)
         if request.expected_version is not None and request.expected_version != version:
             raise VersionConflict(stream, request.expected_version, version)
         command_id = request.command_id

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from commands.aggregates import SPLIT_TESTS
 from commands.execution import Execution, Order, Request
 from domain import settings_groups
 from domain.people import Actor
@@ -25,7 +26,7 @@ class PreparationCommands:
     """
 
     def __init__(self, *, store: EventStore, registry: FactRegistry, now: Callable[[], datetime]) -> None:
-        self._execution = Execution(store=store, registry=registry, now=now)
+        self._execution = Execution(SPLIT_TESTS, store=store, registry=registry, now=now)
 
     def load(self, key: str) -> tuple[SplitTest | None, int]:
         """Return the state of the test `key` and the version of its stream. See `Execution.load`."""

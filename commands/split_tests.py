@@ -8,6 +8,7 @@ Every command may raise, besides the rules it names (`domain.errors.RuleBroken`)
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from commands.aggregates import SPLIT_TESTS
 from commands.execution import Execution, Order, Request
 from domain import lifecycle, properties, settings_groups
 from domain.properties import NewSplitTest
@@ -25,7 +26,7 @@ class SplitTestCommands:
     def __init__(
         self, *, store: EventStore, registry: FactRegistry, catalog: Catalog, now: Callable[[], datetime]
     ) -> None:
-        self._execution = Execution(store=store, registry=registry, now=now)
+        self._execution = Execution(SPLIT_TESTS, store=store, registry=registry, now=now)
         self._catalog = catalog
         self._now = now
 

@@ -1,11 +1,13 @@
-"""The broken rules of a split test's life: one class a rule, each message a sentence that says what to do.
+"""The broken rules of the life of split tests and user groups: one class a rule, each message says what to do.
 
 RuleBroken
 ├── SplitTestNotFound        there is no such test, or none that this person may know of
+├── UserGroupNotFound        there is no such user group, or none that this person may know of
+├── NoConditions             a user group that is to be active without conditions
 ├── NotAManager              only its managers and superusers edit and steer a test
 ├── KeyTaken                 a test has this key already
 ├── WrongKey                 a key that cannot be one
-├── NameMissing              a test without a name
+├── NameMissing              a test or a user group without a name
 ├── WrongType                a type that is not one lower-case word
 ├── WrongText                a text with characters that cannot be stored
 ├── NotOneLine               a text of one line with line breaks or control characters
@@ -25,6 +27,7 @@ RuleBroken
 ├── SettingsGroupSuperseded  the settings group is not waiting to be prepared
 ├── NothingToRetry           no preparation has failed
 ├── AllocationNotExact       split groups that are not what was proposed
+├── OverrideRefused          see `domain.override_errors`
 └── WrongSettings            see `domain.settings_errors`
 """
 
@@ -44,8 +47,23 @@ class SplitTestNotFound(RuleBroken):
         self.key = key
 
 
+class UserGroupNotFound(RuleBroken):
+    """There is no user group of this key, or it is a Draft of other people: the two must look the same."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"there is no user group {key!r}; check its key, or ask its author to activate it")
+        self.key = key
+
+
+class NoConditions(RuleBroken):
+    """Without conditions nobody has said who is in the user group."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} has no conditions yet; propose them first, [] for everybody")
+
+
 class NotAManager(RuleBroken):
-    """The test is visible, but not this person's to change."""
+    """The test or user group is visible, but not this person's to change."""
 
     def __init__(self, key: str, actor: str, managers: Iterable[str]) -> None:
         circle = ", ".join(managers) or "a superuser"
@@ -69,10 +87,10 @@ class WrongKey(RuleBroken):
 
 
 class NameMissing(RuleBroken):
-    """A test needs a name on one line."""
+    """A test or a user group needs a name on one line."""
 
     def __init__(self) -> None:
-        super().__init__("the test's name is empty or has more than one line; give it a name of one line")
+        super().__init__("the name is empty or has more than one line; give a name of one line")
 
 
 class WrongType(RuleBroken):
@@ -132,7 +150,7 @@ class TooManyManagers(RuleBroken):
     """Managers are people who are asked and told, each of them by name."""
 
     def __init__(self, count: int, most: int) -> None:
-        super().__init__(f"the test would have {count:,} managers and may have {most:,}; leave some out")
+        super().__init__(f"there would be {count:,} managers and may be {most:,}; leave some out")
 
 
 class NoSuchManager(RuleBroken):
@@ -175,10 +193,10 @@ class SettingsEnded(RuleBroken):
 
 
 class UnknownVariant(RuleBroken):
-    """The resulting variant must be one of the current variants."""
+    """The resulting variant, and a forced one, must be one of the current variants."""
 
-    def __init__(self, key: str, variant: str, known: Sequence[str]) -> None:
-        super().__init__(f"{key} has no variant {variant!r}; choose one of {', '.join(known)}, or reject the test")
+    def __init__(self, key: str, variant: str, known: Sequence[str], *, otherwise: str = "reject the test") -> None:
+        super().__init__(f"{key} has no variant {variant!r:.100}; choose one of {', '.join(known)}, or {otherwise}")
 
 
 class UnknownScope(RuleBroken):

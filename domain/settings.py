@@ -10,16 +10,15 @@ or there is one total, split equally: `{…, "total_percent": 20, "variants": [{
 A change of settings keeps users in their variants where it can; `"reshuffle": true` draws all split groups anew.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from domain.conditions_text import check_length, filters_in, text_of
 from domain.keys import is_word
 from domain.moments import as_utc, read_moment
 from domain.percents import ALL_GROUPS, groups_of, percent_text, read_percent, split_equally
 from domain.settings_errors import (
-    ConditionsTooLong,
     EmptyVariant,
     EndlessTest,
     EndsBeforeStart,
@@ -40,11 +39,6 @@ from usersplit.conditions import Catalog, Conditions, parse
 
 _FIELDS = ("starts_at", "ends_at", "conditions", "total_percent", "variants", "reshuffle")
 _VARIANT_FIELDS = ("name", "percent", "control")
-
-MAXIMUM_CONDITIONS_BYTES = 1024 * 1024
-"""Room for as many conditions and values as `usersplit.conditions` takes.
-
-Every server gets every test's conditions in one message of at most 8 MiB, where each character may be escaped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +72,14 @@ class SettingsProposal:
         object.__setattr__(self, "ends_at", as_utc(self.ends_at, "ends_at"))
         if self.ends_at <= self.starts_at:
             raise EndsBeforeStart(self.starts_at, self.ends_at)
-        _check_length(self.conditions_text)
+        check_length(self.conditions_text)
         _check_names(self.variants)
         _check_counts(self.variants)
 
     @property
     def filters(self) -> tuple[FilterUsed, ...]:
         """The catalog's word on every filter in use, sorted by name, as facts carry it."""
-        return tuple(
-            FilterUsed(name=used.name, type=used.type, scope=used.scope) for used in self.conditions.filters_used
-        )
+        return filters_in(self.conditions)
 
 
 def parse_proposal(document: object, catalog: Catalog) -> SettingsProposal:
@@ -115,7 +107,7 @@ def parse_proposal(document: object, catalog: Catalog) -> SettingsProposal:
         starts_at=read_moment(document["starts_at"], "starts_at"),
         ends_at=read_moment(document["ends_at"], "ends_at"),
         conditions=parse(tree, catalog),
-        conditions_text=json.dumps(tree, ensure_ascii=False),
+        conditions_text=text_of(tree),
         variants=_with_percents(variants) if total is None else _with_total(variants, total),
         split_equally=total is not None,
         reshuffle=reshuffle,
@@ -170,12 +162,6 @@ def _with_total(variants: Sequence[Mapping[str, object]], total: object) -> tupl
 
 def _proposed(variant: Mapping[str, object], groups: int) -> ProposedVariant:
     return ProposedVariant(name=str(variant["name"]), groups=groups, is_control=variant.get("control", False) is True)
-
-
-def _check_length(conditions_text: str) -> None:
-    size = len(conditions_text.encode(errors="surrogatepass"))
-    if size > MAXIMUM_CONDITIONS_BYTES:
-        raise ConditionsTooLong(size, MAXIMUM_CONDITIONS_BYTES)
 
 
 def _check_names(variants: Sequence[ProposedVariant]) -> None:

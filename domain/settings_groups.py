@@ -1,9 +1,9 @@
 """What may be done to a test's settings: propose, prepare, fail, retry. Decisions, each facts or one named error."""
 
-import json
 from collections.abc import Sequence
 
 from domain.access import require_manager
+from domain.conditions_text import same_conditions
 from domain.errors import AllocationNotExact, NothingChanges, NothingToRetry, SettingsAreFinal, SettingsGroupSuperseded
 from domain.lifecycle import readable
 from domain.people import Actor
@@ -148,13 +148,8 @@ def _same(group: SettingsGroup, proposal: SettingsProposal) -> bool:
         and group.ends_at == proposal.ends_at
         and group.variants == proposal.variants
         and group.filters == proposal.filters
-        and _canonical(group.conditions) == _canonical(proposal.conditions_text)
+        and same_conditions(group.conditions, proposal.conditions_text)
     )
-
-
-def _canonical(conditions: str) -> str:
-    # Compared as text, because to Python 1 and true are equal and to a string filter they are not.
-    return json.dumps(json.loads(conditions), sort_keys=True)
 
 
 def _check_allocation(key: str, group: SettingsGroup, variants: Sequence[PreparedVariant]) -> None:

@@ -15,7 +15,9 @@ from audience.catalog import DEFAULT_CATALOG, load_catalog
 from audience.counts import SqlAudienceCounts
 from audience.estimate import BASE_RATE
 from audience.users_table import required_users_table
+from commands.overrides import OverrideCommands
 from commands.split_tests import SplitTestCommands
+from commands.user_groups import UserGroupCommands
 from consumers.preparer import Preparer
 from domain.allocation.audience_counts import AudienceCounts, NobodyCounted
 from events.database import named_errors, open_database
@@ -106,6 +108,8 @@ class Backbone:
             engine=self.engine, store=self.store, registry=REGISTRY, projections=projections.models.ALL
         )
         self.split_tests = SplitTestCommands(store=self.store, registry=REGISTRY, catalog=self.catalog, now=now)
+        self.user_groups = UserGroupCommands(store=self.store, registry=REGISTRY, catalog=self.catalog, now=now)
+        self.overrides = OverrideCommands(store=self.store, registry=REGISTRY, now=now)
         self.preparer = Preparer(
             engine=self.engine,
             store=self.store,

@@ -6,43 +6,47 @@ the filters in use at that time), so that projections never look anything up.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-import msgspec
+from events.override_facts import OverrideFact
+from events.shared_facts import REGISTRY, FilterScope, FilterUsed, Moment, PropertyChange
+from events.user_group_facts import UserGroupFact
 
-from events.registry import FactRegistry
+__all__ = [
+    "REGISTRY",
+    "CodeDeployed",
+    "DraftDiscarded",
+    "Fact",
+    "FilterScope",
+    "FilterUsed",
+    "FinishScope",
+    "GroupsMoved",
+    "ManagersChanged",
+    "Moment",
+    "Overlap",
+    "OverrideFact",
+    "PreparedVariant",
+    "PropertiesEdited",
+    "PropertyChange",
+    "ProposedVariant",
+    "SettingsGroupPreparationFailed",
+    "SettingsGroupPreparationRetried",
+    "SettingsGroupPrepared",
+    "SettingsGroupProposed",
+    "SplitTestCreated",
+    "SplitTestFact",
+    "SplitTestFinished",
+    "SplitTestPaused",
+    "SplitTestPublished",
+    "SplitTestRejected",
+    "SplitTestResumed",
+    "SplitTestStarted",
+    "SplitTestUnpublished",
+    "UserGroupFact",
+    "split_test_stream",
+]
 
-FilterScope: TypeAlias = Literal["user", "environment"]
 FinishScope: TypeAlias = Literal["worldwide", "conditions"]
-Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
-"""An aware datetime; the registry refuses to store one without a zone."""
-
-REGISTRY = FactRegistry()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PropertyChange:
-    """One edited property: its name, and its value before and after, as text."""
-
-    name: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilterUsed:
-    """What the catalog said of a filter when conditions that use it were proposed.
-
-    Attributes:
-        name: the filter's name, as leaves of the conditions use it.
-        type: one of `usersplit.conditions.FILTER_TYPES`.
-        scope: a user filter reads the profile, an environment filter how the visitor came.
-    """
-
-    name: str
-    type: str
-    scope: FilterScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +329,10 @@ SplitTestFact: TypeAlias = (
     | SplitTestFinished
     | SplitTestRejected
 )
+
+
+Fact: TypeAlias = SplitTestFact | UserGroupFact | OverrideFact
+"""Every fact that the log may hold."""
 
 
 def split_test_stream(key: str) -> str:

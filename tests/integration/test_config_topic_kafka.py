@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from consumers.agent import Agent
-from domain.settings import MAXIMUM_CONDITIONS_BYTES
+from domain.conditions_text import MAXIMUM_CONDITIONS_BYTES
 from events.facts import (
     PreparedVariant,
     ProposedVariant,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from commands.aggregates import SPLIT_TESTS
 from commands.execution import Execution
 from commands.preparation import PREPARER, PreparationCommands
 from commands.split_tests import Request, SplitTestCommands
@@ -305,7 +306,7 @@ def test_every_refusal_of_a_rule_is_one_family() -> None:
 
 
 def test_loading_a_test_that_never_was_gives_version_0() -> None:
-    execution = Execution(store=MemoryEventStore(REGISTRY), registry=REGISTRY, now=lambda: NOW)
+    execution = Execution(SPLIT_TESTS, store=MemoryEventStore(REGISTRY), registry=REGISTRY, now=lambda: NOW)
     assert execution.load("nothing") == (None, 0)
 
 

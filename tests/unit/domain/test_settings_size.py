@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from domain.settings import MAXIMUM_CONDITIONS_BYTES, parse_proposal
+from domain.conditions_text import MAXIMUM_CONDITIONS_BYTES
+from domain.settings import parse_proposal
 from domain.settings_errors import ConditionsTooLong
 from streams.topics import LARGEST_MESSAGE_BYTES
 from usersplit.conditions import Catalog, Filter

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from domain.circle import MAX_MANAGERS
 from domain.errors import (
     KeyTaken,
     LastManager,
@@ -20,7 +21,7 @@ from domain.errors import (
     WrongText,
     WrongType,
 )
-from domain.properties import MAX_MANAGERS, NewSplitTest, change_managers, create, edit_properties
+from domain.properties import NewSplitTest, change_managers, create, edit_properties
 from domain.split_test import load
 from events.facts import DraftDiscarded, ManagersChanged, PropertiesEdited, PropertyChange, SplitTestCreated
 from tests.unit.domain.histories import ANNA, DRAFT, FINISHED, IN_DEV, KEY, READY, STRANGER, SUPERUSER
@@ -210,7 +211,7 @@ def test_a_manager_has_a_name_that_fits() -> None:
 def test_a_circle_has_a_hundred_managers_at_most() -> None:
     people = tuple(f"person {number}" for number in range(MAX_MANAGERS))
     assert len(create(None, ANNA, replace(WANTED, managers=people[1:]))[0].managers) == MAX_MANAGERS
-    with pytest.raises(TooManyManagers, match="101 managers and may have 100"):
+    with pytest.raises(TooManyManagers, match="101 managers and may be 100"):
         create(None, ANNA, replace(WANTED, managers=people))
     with pytest.raises(TooManyManagers):
         change_managers(load(DRAFT), KEY, ANNA, add=people)

@@ -12,10 +12,21 @@ from hypothesis import strategies as st
 
 from events import errors
 from events.errors import CorruptPayload, EventsError, UnknownFact, UnreadableFact, UnregisteredFact
-from events.facts import REGISTRY, CodeDeployed, Moment, Overlap, ProposedVariant, SplitTestCreated, SplitTestFact
+from events.facts import (
+    REGISTRY,
+    CodeDeployed,
+    Fact,
+    Moment,
+    Overlap,
+    OverrideFact,
+    ProposedVariant,
+    SplitTestCreated,
+    SplitTestFact,
+    UserGroupFact,
+)
 from events.registry import EncodedFact, FactRegistry
 
-EVERY_FACT = get_args(SplitTestFact)
+EVERY_FACT = get_args(Fact)
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 # Numbers that JSON can hold, one way of writing each: no infinity, no NaN, no -0.0.
@@ -35,8 +46,13 @@ def test_the_registry_and_the_union_of_facts_name_the_same_facts() -> None:
     assert sorted(REGISTRY.names()) == sorted(fact.__name__ for fact in EVERY_FACT)
 
 
-@pytest.mark.parametrize("fact_type", EVERY_FACT, ids=lambda fact_type: fact_type.__name__)
-def test_every_fact_of_a_split_test_names_its_key(fact_type: type) -> None:
+@pytest.mark.parametrize("fact_type", get_args(OverrideFact), ids=lambda fact_type: fact_type.__name__)
+def test_every_fact_of_an_override_names_its_unit_and_its_environment(fact_type: type) -> None:
+    assert {"unit", "environment"} <= {field.name for field in fields(fact_type)}
+
+
+@pytest.mark.parametrize("fact_type", get_args(SplitTestFact | UserGroupFact), ids=lambda fact_type: fact_type.__name__)
+def test_every_fact_of_a_split_test_or_a_user_group_names_its_key(fact_type: type) -> None:
     assert "key" in {field.name for field in fields(fact_type)}
 
 

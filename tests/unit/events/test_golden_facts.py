@@ -40,9 +40,28 @@ from events.facts import (
     SplitTestUnpublished,
     VariantOverlap,
 )
+from events.override_facts import (
+    ForcedVariantForgotten,
+    OverridesExpired,
+    SplitTestEnabled,
+    SplitTestsDisabled,
+    SplitTestsEnabledAgain,
+    UnitForgotten,
+    VariantForced,
+)
 from events.registry import EncodedFact
+from events.user_group_facts import (
+    UserGroupActivated,
+    UserGroupConditionsChanged,
+    UserGroupCreated,
+    UserGroupDiscarded,
+    UserGroupEdited,
+    UserGroupManagersChanged,
+    UserGroupSwitchedOff,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
+UNTIL = datetime(2026, 5, 10, 18, 30, tzinfo=UTC)
 
 EXPECTED: dict[tuple[str, int], Any] = {
     ("SplitTestCreated", 1): SplitTestCreated(
@@ -110,6 +129,39 @@ EXPECTED: dict[tuple[str, int], Any] = {
     ("SplitTestResumed", 1): SplitTestResumed(key="green_button"),
     ("SplitTestFinished", 1): SplitTestFinished(key="green_button", resulting_variant="red", scope="conditions"),
     ("SplitTestRejected", 1): SplitTestRejected(key="green_button"),
+    ("UserGroupCreated", 1): UserGroupCreated(
+        key="premium_users",
+        name="Premium",
+        author="anna",
+        managers=("anna", "boris"),
+        description="Who pays.\nÜber 18.",
+    ),
+    ("UserGroupEdited", 1): UserGroupEdited(
+        key="premium_users", changes=(PropertyChange(name="description", before="Who pays.", after=""),)
+    ),
+    ("UserGroupManagersChanged", 1): UserGroupManagersChanged(
+        key="premium_users", added=("clara",), removed=("boris",), managers=("anna", "clara")
+    ),
+    ("UserGroupConditionsChanged", 1): UserGroupConditionsChanged(
+        key="premium_users",
+        settings_group=2,
+        conditions='[{"filter": "country_id", "operator": "in", "value": ["50"]}]',
+        filters=(FilterUsed(name="country_id", type="integer", scope="user"),),
+    ),
+    ("UserGroupActivated", 1): UserGroupActivated(key="premium_users"),
+    ("UserGroupSwitchedOff", 1): UserGroupSwitchedOff(key="premium_users"),
+    ("UserGroupDiscarded", 1): UserGroupDiscarded(key="premium_users"),
+    ("VariantForced", 1): VariantForced(
+        unit="user:42", environment="production", key="green_button", variant=None, until=UNTIL
+    ),
+    ("ForcedVariantForgotten", 1): ForcedVariantForgotten(unit="device:ab:1", environment="devel", key="green_button"),
+    ("SplitTestsDisabled", 1): SplitTestsDisabled(unit="guest:ü", environment="devel", until=UNTIL),
+    ("SplitTestEnabled", 1): SplitTestEnabled(unit="guest:ü", environment="devel", key="green_button"),
+    ("SplitTestsEnabledAgain", 1): SplitTestsEnabledAgain(unit="guest:ü", environment="devel"),
+    ("UnitForgotten", 1): UnitForgotten(unit="user:42", environment="production"),
+    ("OverridesExpired", 1): OverridesExpired(
+        unit="user:42", environment="production", keys=("big_photo", "green_button"), disabling=True
+    ),
 }
 
 WIDENED: dict[str, Any] = {
