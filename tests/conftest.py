@@ -7,6 +7,7 @@ settings.register_profile("usersplit", deadline=None)
 settings.load_profile("usersplit")
 
 pytest_plugins = [
+    "pytester",
     "tests.support.tiers",  # first, for the others use it
     "tests.support.postgres",
     "tests.support.database",

@@ -12,12 +12,24 @@ import usersplit.conditions
 import usersplit.guests
 import usersplit.hits
 import usersplit.hooks
+import usersplit.names
+import usersplit.openfeature
+import usersplit.testing
 import usersplit.tracks
 
 SDK = Path(__file__).parents[3] / "sdk"
 
-MODULES = [usersplit.conditions, usersplit.guests, usersplit.hits, usersplit.hooks, usersplit.tracks]
-FILES = {"guests", "hits", "hooks", "tracks"}
+MODULES = [
+    usersplit.conditions,
+    usersplit.guests,
+    usersplit.hits,
+    usersplit.hooks,
+    usersplit.names,
+    usersplit.openfeature,
+    usersplit.testing,
+    usersplit.tracks,
+]
+FILES = {module.__name__.removeprefix("usersplit.") for module in MODULES} - {"conditions"}
 
 PUBLIC = [
     "AdditionalConditions",
