@@ -16,6 +16,8 @@ from warehouse.duckdb_users import DuckDbUsers
 from warehouse.postgres_dimensions import PostgresDimensions
 from warehouse.postgres_hits import PostgresHits
 from warehouse.postgres_users import PostgresUsers
+from warehouse.sql_traffic import SqlTraffic
+from warehouse.traffic import HitTraffic
 from warehouse.users import UsersDatabase
 
 BiWarehouse: TypeAlias = DuckDbHits | PostgresHits | ClickHouseHits
@@ -53,6 +55,11 @@ def dimensions_of(hits: BiWarehouse) -> DimensionWarehouse:
             return PostgresDimensions(hits)
         case _:
             assert_never(hits)
+
+
+def traffic_of(hits: BiWarehouse) -> HitTraffic:
+    """Return what answers the charts from the hits."""
+    return SqlTraffic(hits)
 
 
 def open_users(settings: UsersSettings) -> UsersDatabase | None:
