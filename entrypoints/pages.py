@@ -8,6 +8,7 @@ from accounts.desk import Desk
 from accounts.identity import Identity
 from accounts.sessions import COOKIE
 from entrypoints.backbone import Backbone, now
+from entrypoints.projection_operations import ProjectionOperations
 from events.facts import REGISTRY
 from web.app import mount
 from web.parts import Parts
@@ -21,6 +22,7 @@ def mount_pages(app: FastAPI, backbone: Backbone, desk: Desk, *, public_url: str
         return desk.identity_of_session(cookie) if cookie else None
 
     parts = Parts(
+        operations=ProjectionOperations(backbone),
         reading=backbone.reading,
         store=backbone.store,
         registry=REGISTRY,

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from nicegui import app as nicegui_app
 from nicegui import ui
 
-from web import changelog_page, list_page, new_page, settings_page, test_page
+from web import changelog_page, list_page, new_page, operations_page, settings_page, test_page, timeline_page
 from web.frame import add_page, add_static_files
 from web.guard import Guard
 from web.login_page import add_login
@@ -24,6 +24,8 @@ def mount(app: FastAPI, parts: Parts) -> None:
     add_page(parts, "/tests/{key}", test_page.build)
     add_page(parts, "/tests/{key}/settings", settings_page.build)
     add_page(parts, "/tests/{key}/changelog", changelog_page.build)
+    add_page(parts, "/timeline", timeline_page.build)
+    add_page(parts, "/operations", operations_page.build)
     ui.run_with(
         app,
         title="UserSplit",

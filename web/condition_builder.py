@@ -27,9 +27,8 @@ class ConditionBuilder:
         self._catalog = catalog
         self._changed = changed
         self._tree = Group()
-        self._wrong_path = ""
-        self._wrong = ""
-        self._marks: dict[str, ui.label] = {}
+        self._marks: dict[int, ui.label] = {}
+        self._places: dict[int, tuple[ui.element, ui.toggle]] = {}
         try:
             self._tree = condition_tree.from_document(document, catalog)
         except ConditionsError:
@@ -51,55 +50,64 @@ class ConditionBuilder:
         """The conditions as they are now."""
         return condition_tree.to_document(self._tree)
 
-    def show_problem(self, path: str, problem: str) -> None:
-        """Show what is wrong beside the condition at `path`; an empty problem takes it back."""
-        for place, mark in self._marks.items():
-            mark.text = problem if problem and path.startswith(place) and place else ""
-
-    def replace(self, document: list[Any]) -> None:
-        """Show other conditions."""
-        self._tree = condition_tree.unfinished(document, self._catalog)
-        self._draw()
+    def show_problem(self, path: str, problem: str) -> bool:
+        """Show what is wrong beside the condition at `path`, and say whether there is one; no problem takes it back."""
+        found = False
+        for question in condition_tree.questions(self._tree):
+            mark = self._marks[id(question)]
+            place = question.path
+            here = bool(problem) and (path == place or path.startswith((f"{place}.", f"{place}[")))
+            mark.text = (problem if "".join(question.values) else "Give it a value.") if here else ""
+            found = found or here
+        return found
 
     def _draw(self) -> None:
-        condition_tree.to_document(self._tree)
         self._clicks.clear()
+        self._places.clear()
         self._marks.clear()
         with self._clicks:
             self._group(self._tree, None)
 
-    def _tell(self, *, redraw: bool = False) -> None:
-        document = self.document
-        if redraw:
-            self._draw()
-        self._changed(document)
+    def _tell(self, changed: Group | None = None) -> None:
+        """Draw the brackets anew whose nodes have changed, and tell of the document as it is now.
+
+        Their buttons stay, so that nobody's next click is lost because it came too soon.
+        """
+        if changed is not None:
+            self._fill(changed)
+        self._changed(self.document)
 
     def _group(self, group: Group, parent: Group | None) -> None:
         with ui.element("div").classes("us-group").props('role=group aria-label="Conditions in brackets"'):
-            if not group.nodes:
-                ui.label("Everybody" if parent is None else "Nothing in these brackets yet").classes("us-muted")
-            for place, node in enumerate(group.nodes):
-                if place:
-                    ui.label(group.joint).classes("us-joint")
-                self._node(node, group)
+            nodes = ui.element("div").classes("us-tight")
             with ui.element("div").classes("us-row"):
                 ui.button("Condition", icon="add", on_click=lambda: self._add(group)).props("flat dense")
                 ui.button("Brackets", icon="data_array", on_click=lambda: self._add_brackets(group)).props("flat dense")
-                if len(group.nodes) > 1:
-                    ui.toggle(
-                        {"AND": "all of them (AND)", "OR": "any of them (OR)"},
-                        value=group.joint,
-                        on_change=lambda event: self._join(group, event.value),
-                    ).props("no-caps dense unelevated toggle-color=primary")
+                joint = ui.toggle(
+                    {"AND": "all of them (AND)", "OR": "any of them (OR)"},
+                    value=group.joint,
+                    on_change=lambda event: self._join(group, event.value),
+                ).props("no-caps dense unelevated toggle-color=primary")
                 if parent is not None:
                     ui.button("No brackets", on_click=lambda: self._take_out(parent, group)).props("flat dense")
                     _icon("delete", "Remove the brackets and what is in them", lambda: self._remove(parent, group))
+        self._places[id(group)] = (nodes, joint)
+        self._fill(group)
 
-    def _node(self, node: Node, parent: Group) -> None:
-        if isinstance(node, Group):
-            self._group(node, parent)
-        else:
-            self._question(node, parent)
+    def _fill(self, group: Group) -> None:
+        nodes, joint = self._places[id(group)]
+        nodes.clear()
+        joint.set_visibility(len(group.nodes) > 1)
+        with nodes:
+            if not group.nodes:
+                ui.label("Everybody" if group is self._tree else "Nothing in these brackets yet").classes("us-muted")
+            for place, node in enumerate(group.nodes):
+                if place:
+                    ui.label(group.joint).classes("us-joint")
+                if isinstance(node, Group):
+                    self._group(node, group)
+                else:
+                    self._question(node, group)
 
     def _question(self, question: Question, parent: Group) -> None:
         definition = self._catalog[question.filter]
@@ -110,12 +118,12 @@ class ConditionBuilder:
                     label="Filter",
                     value=question.filter,
                     with_input=True,
-                    on_change=lambda event: self._refilter(question, event.value),
+                    on_change=lambda event: self._refilter(parent, question, event.value),
                 ).props("outlined dense").classes("grow")
                 ui.select(
                     {name: operator_word(definition, name) for name in definition.allowed_operators},
                     value=question.operator,
-                    on_change=lambda event: self._reoperate(question, event.value),
+                    on_change=lambda event: self._reoperate(parent, question, event.value),
                 ).props('outlined dense aria-label="Operator"').classes("half")
                 with ui.element("div").classes("grow"):
                     self._value(question, definition)
@@ -123,7 +131,7 @@ class ConditionBuilder:
                     _icon("data_array", "Put it in brackets", lambda: self._bracket(parent, question))
                     _icon("arrow_upward", "Move up", lambda: self._move(parent, question, -1))
                     _icon("delete", "Remove this condition", lambda: self._remove(parent, question))
-            self._marks[question.path] = ui.label().classes("us-error").props("role=alert")
+            self._marks[id(question)] = ui.label().classes("us-error").props("role=alert")
 
     def _value(self, question: Question, definition: Filter) -> None:
         def take(values: Sequence[str]) -> None:
@@ -132,7 +140,9 @@ class ConditionBuilder:
 
         if definition.type == "boolean":
             chosen = "No" if question.values[:1] in (["No"], ["0"], ["false"]) else "Yes"
-            field: Any = ui.select(["Yes", "No"], value=chosen, on_change=lambda event: take([event.value or ""]))
+            field: Any = ui.select(
+                ["Yes", "No"], label="Value", value=chosen, on_change=lambda event: take([event.value or ""])
+            )
         elif definition.values:
             labels = dict(definition.values) | {value: definition.values.get(value, value) for value in question.values}
             if question.takes_list:
@@ -170,48 +180,46 @@ class ConditionBuilder:
             )
             if definition.type == "time":
                 field.props("type=datetime-local stack-label")
-        field.props('outlined dense debounce=250 aria-label="Value"').style("width: 100%")
+        field.props("outlined dense debounce=250").style("width: 100%")
 
     def _add(self, group: Group) -> None:
         group.nodes.append(condition_tree.first_question(self._catalog))
-        self._tell(redraw=True)
+        self._tell(group)
 
     def _add_brackets(self, group: Group) -> None:
-        inside = Group(
-            joint="OR" if group.joint == "AND" else "AND", nodes=[condition_tree.first_question(self._catalog)]
-        )
-        group.nodes.append(inside)
-        self._tell(redraw=True)
+        first = condition_tree.first_question(self._catalog)
+        group.nodes.append(Group(joint="OR" if group.joint == "AND" else "AND", nodes=[first]))
+        self._tell(group)
 
     def _join(self, group: Group, joint: Any) -> None:
         group.joint = "OR" if joint == "OR" else "AND"
-        self._tell(redraw=True)
+        self._tell(group)
 
     def _take_out(self, parent: Group, group: Group) -> None:
         condition_tree.take_out_of_brackets(parent, group)
-        self._tell(redraw=True)
+        self._tell(parent)
 
     def _bracket(self, parent: Group, node: Node) -> None:
         condition_tree.put_in_brackets(parent, node)
-        self._tell(redraw=True)
+        self._tell(parent)
 
     def _move(self, parent: Group, node: Node, by: int) -> None:
         condition_tree.move(parent, node, by=by)
-        self._tell(redraw=True)
+        self._tell(parent)
 
     def _remove(self, parent: Group, node: Node) -> None:
         parent.nodes.remove(node)
-        self._tell(redraw=True)
+        self._tell(parent)
 
-    def _refilter(self, question: Question, name: str | None) -> None:
+    def _refilter(self, parent: Group, question: Question, name: str | None) -> None:
         if name and name != question.filter:
             condition_tree.with_filter(question, name, self._catalog)
-            self._tell(redraw=True)
+            self._tell(parent)
 
-    def _reoperate(self, question: Question, operator: str | None) -> None:
+    def _reoperate(self, parent: Group, question: Question, operator: str | None) -> None:
         if operator and operator != question.operator:
             condition_tree.with_operator(question, operator)
-            self._tell(redraw=True)
+            self._tell(parent)
 
     def _show_text(self) -> None:
         self._text.value = condition_tree.to_json_text(self.document)
@@ -224,7 +232,8 @@ class ConditionBuilder:
             self._text.error = sentence(error)
             return
         self._text.error = None
-        self._tell(redraw=True)
+        self._draw()
+        self._tell()
 
 
 def _typed(text: str, definition: Filter) -> str:

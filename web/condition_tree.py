@@ -105,14 +105,13 @@ def first_question(catalog: Catalog) -> Question:
 
 
 def with_filter(question: Question, name: str, catalog: Catalog) -> Question:
-    """Make the condition one about another filter; the operator stays if the filter has it, the values do not."""
+    """Make the condition one about another filter; a list of its known values is asked for first."""
     definition = catalog[name]
-    if name != question.filter:
-        question.values = []
-    question.filter = name
-    if question.operator not in definition.allowed_operators:
-        preferred = "in" if definition.values and "in" in definition.allowed_operators else ""
-        question.operator = preferred or definition.allowed_operators[0]
+    question.filter, question.values = name, []
+    if definition.values and "in" in definition.allowed_operators:
+        question.operator = "in"
+    elif question.operator not in definition.allowed_operators:
+        question.operator = definition.allowed_operators[0]
     if definition.type == "boolean" and not question.values:
         question.values = ["Yes"]
     return question

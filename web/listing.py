@@ -82,8 +82,8 @@ def listing(
         wanted: what else they must be.
         actor: who looks: others' Drafts do not exist.
     """
-    visible = [test for test in found if _is_visible(test, actor)]
-    known = [test for test in everything if _is_visible(test, actor)]
+    visible = [test for test in found if is_visible(test, actor)]
+    known = [test for test in everything if is_visible(test, actor)]
     narrowed = [
         test
         for test in visible
@@ -108,5 +108,6 @@ def is_mine(test: ListedSplitTest, name: str) -> bool:
     return name == test.author or name in test.managers
 
 
-def _is_visible(test: ListedSplitTest, actor: Actor) -> bool:
+def is_visible(test: ListedSplitTest, actor: Actor) -> bool:
+    """Say whether somebody may know of the test: others' Drafts do not exist."""
     return can_see(actor, test.status, test.author, test.managers)

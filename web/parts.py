@@ -1,9 +1,10 @@
 """What the pages are made of: the commands and queries they call, handed in by the composition root."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -11,7 +12,29 @@ from accounts.identity import Identity
 from commands.split_tests import SplitTestCommands
 from events.registry import FactRegistry
 from events.store import EventStore
+from projections.overview import GenerationOverview
+from projections.progress import ReportProgress
 from usersplit.conditions import Catalog
+
+
+class Operations(Protocol):
+    """What operators do with projections."""
+
+    def overview(self) -> Sequence[GenerationOverview]:
+        """Return where every projection stands."""
+        ...
+
+    def pause(self, name: str) -> None:
+        """Keep a projection where it stands. Raises `projections.errors.NothingToPause`."""
+        ...
+
+    def resume(self, name: str) -> None:
+        """Let it go on. Raises `projections.errors.NothingToResume`."""
+        ...
+
+    def rebuild(self, name: str, progress: ReportProgress) -> None:
+        """Build it anew beside the live one, and switch. Raises `projections.errors.ProjectionsError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +47,7 @@ class Parts:
         registry: of its facts.
         split_tests: the commands on tests.
         catalog: the filters of conditions.
+        operations: projections, for operators.
         now: the clock.
         person_of: from the cookies of a request to who is signed in, None for a stranger.
         public_url: the address under which browsers see the pages, where a proxy changes `Host`; may be empty.
@@ -35,6 +59,7 @@ class Parts:
     registry: FactRegistry
     split_tests: SplitTestCommands
     catalog: Catalog
+    operations: Operations
     now: Callable[[], datetime]
     person_of: Callable[[Mapping[str, str]], Identity | None]
     public_url: str = ""

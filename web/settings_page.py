@@ -90,7 +90,12 @@ class SettingsPage:
 
     def _moment(self, label: str, value: str, name: str) -> ui.input:
         field = ui.input(label, value=value, on_change=lambda event: self._set(**{name: event.value or ""}))
-        return field.props("type=datetime-local step=any outlined dense stack-label").classes("grow")
+        # Its own validation would take back what `check` says of it, right after every change.
+        return (
+            field.without_auto_validation()
+            .props("type=datetime-local step=any outlined dense stack-label")
+            .classes("grow")
+        )
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -110,8 +115,9 @@ class SettingsPage:
         problems = checked.problems
         self._starts_at.error = problems.get("starts_at")
         self._ends_at.error = problems.get("ends_at")
-        self._conditions_problem.text = problems.get("conditions", "")
-        self._builder.show_problem(checked.conditions_path, problems.get("conditions", ""))
+        wrong = problems.get("conditions", "")
+        is_shown = self._builder.show_problem(checked.conditions_path, wrong)
+        self._conditions_problem.text = "" if is_shown else wrong
         self._variants.show_problems(problems)
         self._propose_button.set_enabled(checked.proposal is not None)
 
@@ -130,7 +136,10 @@ class SettingsPage:
             ui.run_javascript(f"localStorage.setItem({self._place}, {json.dumps(text)})")
 
     async def _restore(self) -> None:
-        kept = await ui.run_javascript(f"return localStorage.getItem({self._place})", timeout=10.0)
+        try:
+            kept = await ui.run_javascript(f"return localStorage.getItem({self._place})", timeout=10.0)
+        except TimeoutError:
+            return  # the person went on to another page before the browser could answer
         form = from_text(kept) if isinstance(kept, str) else None
         if form is None or to_text(form) == self._original:
             return

@@ -1,6 +1,7 @@
-"""The page of a test: what it is, who manages it, what is in force, and what happened last."""
+"""The page of a test: what it is, who manages it, what is in force, and what happened last; it follows what changes."""
 
 import asyncio
+from collections.abc import Sequence
 
 from nicegui import ui
 
@@ -18,133 +19,151 @@ async def build(visit: Visit) -> None:
     """Show the overview of a test."""
     test = await asyncio.to_thread(read_test, visit, visit.key)
     with frame(visit, test.listed.name):
-        with head_of(test, ""):
-            step_buttons(visit, test)
-        news = ui.element("div").classes("us-stack").style("margin-bottom: 16px")
-        _pending(test)
-        with ui.element("div").classes("us-columns"):
-            with ui.element("div").classes("us-stack"):
-                _settings(visit, test)
-                _changes(test)
-            with ui.element("div").classes("us-stack"):
-                _properties(visit, test)
-                _managers(visit, test)
-
-    async def changed(newer: SeenTest) -> None:
-        news.clear()
-        with news:
-            last = newer.entries[-1]
-            note(f"{last.actor}: {last.sentence}", "blue")
-            ui.link("Show the page as it is now", address_of(newer.key))
-
-    watch(visit, test.key, test.listed.version, changed)
+        _Overview(visit, test)
 
 
-def _pending(test: SeenTest) -> None:
-    settings = test.settings
-    if settings.pending_group is None:
-        return
-    with ui.element("div").style("margin-bottom: 16px"):
-        if settings.pending_state == "failed":
+class _Overview:
+    """The page's content, drawn anew whenever somebody changes the test, unless its reader is typing into it."""
+
+    def __init__(self, visit: Visit, test: SeenTest) -> None:
+        self._visit = visit
+        self._test = test
+        self._is_editing = False
+        self._news = ui.element("div").classes("us-stack").props("aria-live=polite")
+        self._place = ui.element("div")
+        self._draw()
+        watch(visit, test.key, test.listed.version, self._changed)
+
+    async def _changed(self, newer: SeenTest) -> None:
+        last = newer.entries[-1]
+        self._news.clear()
+        with self._news:
+            note(f"{last.actor}: {last.sentence}", "blue").style("margin-bottom: 16px")
+            if self._is_editing:
+                ui.link("Show the page as it is now, without what you are typing", address_of(newer.key))
+        if not self._is_editing:
+            self._test = newer
+            self._draw()
+
+    def _draw(self) -> None:
+        self._place.clear()
+        test = self._test
+        with self._place:
+            with head_of(test, ""):
+                step_buttons(self._visit, test)
+            self._pending()
+            with ui.element("div").classes("us-columns"):
+                with ui.element("div").classes("us-stack"):
+                    self._settings()
+                    with card("What happened last"):
+                        more = address_of(test.key, "/changelog")
+                        html("changes.html", entries=newest_changes(test), more=more)
+                with ui.element("div").classes("us-stack"):
+                    self._properties()
+                    self._managers()
+
+    def _pending(self) -> None:
+        test, settings = self._test, self._test.settings
+        if settings.pending_group is None:
+            return
+        with ui.element("div").classes("us-tight").style("margin-bottom: 16px"):
+            if settings.pending_state == "proposed":
+                note(
+                    f"Settings group {settings.pending_group} is being prepared: split groups are drawn, users and "
+                    "overlaps are counted. What is in force stays until then.",
+                    "amber",
+                )
+                ui.linear_progress(show_value=False).props("indeterminate rounded")
+                return
             note(f"Settings group {settings.pending_group} could not be prepared: {settings.pending_reason}", "red")
-        else:
-            note(
-                f"Settings group {settings.pending_group} is being prepared; the one in force stays until then.",
-                "amber",
-            )
+            if test.may_steer:
+                problem = ui.label().classes("us-error").props("role=alert")
+                ui.button("Try again", on_click=lambda: self._retry(problem)).props("flat")
 
+    async def _retry(self, problem: ui.label) -> None:
+        try:
+            request = request_of(self._visit, self._test.listed.version)
+            await asyncio.to_thread(self._visit.parts.split_tests.retry_preparation, request, self._test.key)
+        except REFUSALS as error:
+            problem.text = refused(error, by=self._visit.person.name)
 
-def _settings(visit: Visit, test: SeenTest) -> None:
-    settings = test.settings
-    with card("What is in force"):
-        if not settings.settings_group:
-            advice = "Give it dates, conditions and variants on the page “Settings”."
+    def _settings(self) -> None:
+        settings = self._test.settings
+        with card("What is in force"):
+            if not settings.settings_group:
+                advice = "Give it dates, conditions and variants on the page “Settings”."
+                mine = self._test.may_steer
+                html("empty.html", title="No settings yet", advice=advice if mine else "Its managers propose them.")
+                return
             html(
-                "empty.html", title="No settings yet", advice=advice if test.may_steer else "Its managers propose them."
+                "settings.html",
+                settings=settings,
+                conditions=readable_conditions(settings.conditions, self._visit.parts.catalog),
+                total=sum(variant.groups for variant in settings.variants),
+                counted=any(variant.users is not None for variant in settings.variants),
             )
-            return
-        html(
-            "settings.html",
-            settings=settings,
-            conditions=readable_conditions(settings.conditions, visit.parts.catalog),
-            total=sum(variant.groups for variant in settings.variants),
-            counted=any(variant.users is not None for variant in settings.variants),
-        )
 
+    def _properties(self) -> None:
+        with card("Properties") as place:
+            html("properties.html", test=self._test.listed)
+            if self._test.may_steer:
+                with ui.element("div"):
+                    ui.button("Edit", icon="edit", on_click=lambda: self._edit(place)).props("flat dense")
 
-def _changes(test: SeenTest) -> None:
-    with card("What happened last"):
-        html("changes.html", entries=newest_changes(test), more=address_of(test.key, "/changelog"))
-
-
-def _properties(visit: Visit, test: SeenTest) -> None:
-    with card("Properties") as place:
-        html("properties.html", test=test.listed)
-        if test.may_steer:
-            with ui.element("div"):
-                ui.button("Edit", icon="edit", on_click=lambda: _edit(visit, test, place)).props("flat dense")
-
-
-def _edit(visit: Visit, test: SeenTest, place: ui.element) -> None:
-    listed = test.listed
-    before = {
-        "name": listed.name,
-        "type": listed.type,
-        "issue_key": listed.issue_key,
-        "chat_room": listed.chat_room,
-        "description": listed.description,
-    }
-    place.clear()
-    with place:
-        html("h2.html", title="Properties")
-        form = PropertiesForm(before, is_new=False)
-
-        async def save() -> None:
-            try:
-                await asyncio.to_thread(
-                    visit.parts.split_tests.edit_properties,
-                    request_of(visit, listed.version),
-                    test.key,
-                    form.values(),
-                )
-            except NothingChanges:
-                pass
-            except REFUSALS as error:
-                form.show(error, refused(error, by=visit.person.name))
-                return
-            ui.navigate.to(address_of(test.key))
-
-        with ui.element("div").classes("us-row"):
-            ui.button("Save", on_click=save)
-            ui.button("Cancel", on_click=lambda: ui.navigate.to(address_of(test.key))).props("flat")
-
-
-def _managers(visit: Visit, test: SeenTest) -> None:
-    listed = test.listed
-    with card("Managers"):
-        html("people.html", names=listed.managers, author=listed.author)
-        if not test.may_steer:
-            return
-        problem = ui.label().classes("us-error").props("role=alert")
-
-        async def change(*, add: list[str], remove: list[str]) -> None:
-            try:
-                await asyncio.to_thread(
-                    visit.parts.split_tests.change_managers,
-                    request_of(visit, listed.version),
-                    test.key,
-                    add=add,
-                    remove=remove,
-                )
-            except REFUSALS as error:
-                problem.text = refused(error, by=visit.person.name)
-                return
-            ui.navigate.to(address_of(test.key))
-
-        with ui.element("div").classes("us-row"):
-            name = ui.input("Add", placeholder="name").props("outlined dense").classes("grow")
-            ui.button("Add", on_click=lambda: change(add=[name.value or ""], remove=[])).props("flat")
-        if len(listed.managers) > 1:
+    def _edit(self, place: ui.element) -> None:
+        self._is_editing = True
+        listed = self._test.listed
+        before = {
+            "name": listed.name,
+            "type": listed.type,
+            "issue_key": listed.issue_key,
+            "chat_room": listed.chat_room,
+            "description": listed.description,
+        }
+        place.clear()
+        with place:
+            html("h2.html", title="Properties")
+            form = PropertiesForm(before, is_new=False)
             with ui.element("div").classes("us-row"):
-                leaving = ui.select(list(listed.managers), label="Remove").props("outlined dense").classes("grow")
-                ui.button("Remove", on_click=lambda: change(add=[], remove=[leaving.value or ""])).props("flat")
+                ui.button("Save", on_click=lambda: self._save(form))
+                ui.button("Cancel", on_click=lambda: ui.navigate.to(address_of(listed.key))).props("flat")
+
+    async def _save(self, form: PropertiesForm) -> None:
+        key, version = self._test.key, self._test.listed.version
+        try:
+            request = request_of(self._visit, version)
+            await asyncio.to_thread(self._visit.parts.split_tests.edit_properties, request, key, form.values())
+        except NothingChanges:
+            pass
+        except REFUSALS as error:
+            form.show(error, refused(error, by=self._visit.person.name))
+            return
+        ui.navigate.to(address_of(key))
+
+    def _managers(self) -> None:
+        listed = self._test.listed
+        with card("Managers"):
+            html("people.html", names=listed.managers, author=listed.author)
+            if not self._test.may_steer:
+                return
+            problem = ui.label().classes("us-error").props("role=alert")
+            with ui.element("div").classes("us-row"):
+                name = ui.input("Add a manager", placeholder="name").props("outlined dense").classes("grow")
+                ui.button("Add", on_click=lambda: self._change_managers(problem, add=[name.value or ""])).props("flat")
+            if len(listed.managers) > 1:
+                with ui.element("div").classes("us-row"):
+                    leaving = ui.select(list(listed.managers), label="Remove a manager").props("outlined dense")
+                    leaving.classes("grow")
+                    ui.button(
+                        "Remove", on_click=lambda: self._change_managers(problem, remove=[leaving.value or ""])
+                    ).props("flat")
+
+    async def _change_managers(self, problem: ui.label, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+        try:
+            request = request_of(self._visit, self._test.listed.version)
+            change = self._visit.parts.split_tests.change_managers
+            await asyncio.to_thread(change, request, self._test.key, add=add, remove=remove)
+        except REFUSALS as error:
+            problem.text = refused(error, by=self._visit.person.name)
+            return
+        ui.navigate.to(address_of(self._test.key))

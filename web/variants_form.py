@@ -59,7 +59,9 @@ class VariantsForm:
                     value=form.total_percent,
                     on_change=lambda event: self._retotal(event.value),
                 )
-                self._total.props('outlined dense inputmode=decimal suffix="%"').style("max-width: 220px")
+                self._total.without_auto_validation().props('outlined dense inputmode=decimal suffix="%"').style(
+                    "max-width: 220px"
+                )
             for index in range(len(form.variants)):
                 self._row(index)
             with ui.element("div").classes("us-row"):

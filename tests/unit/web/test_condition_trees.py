@@ -92,7 +92,7 @@ def test_brackets_that_lost_their_last_condition_are_left_out() -> None:
     assert condition_tree.to_document(tree) == [OF_THE_ARTICLE[0]]
 
 
-def test_another_filter_starts_without_a_value() -> None:
+def test_another_filter_asks_for_some_of_its_known_values() -> None:
     question = Question(filter="age", operator="gte", values=["18"])
     condition_tree.with_filter(question, "language", CATALOG)
     assert (question.filter, question.operator, question.values) == ("language", "in", [])
