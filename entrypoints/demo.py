@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from accounts.desk import Desk
+from accounts.identity import Role
 from commands.split_tests import Request
 from domain.people import Actor
 from entrypoints.backbone import now
@@ -44,6 +46,9 @@ MADE_UP_USERS: Final = 1_000_000
 """In the users table, for the estimates; those who visit the store are others."""
 TEST_USERS: Final = 60
 SHARE_OF_NEW_USERS: Final = 0.8
+PEOPLE: Final[Mapping[str, Role]] = {MANAGER: "manager", "qa": "qa", "viewer": "viewer", "superuser": "superuser"}
+PASSWORD: Final = "coconuts for everybody"  # noqa: S105 - of a demo that listens on this machine alone
+_USUAL_PORT: Final = 8080
 ROOT: Final = Path(__file__).parents[1]
 
 
@@ -102,7 +107,10 @@ class Demo:
     def __init__(self, directory: Path, console: Console) -> None:
         self._console = console
         self._directory = directory
-        self._usersplit = EmbeddedUserSplit(directory, notifier=TerminalNotifier(console), made_up_users=MADE_UP_USERS)
+        self._port = _free_port(_USUAL_PORT)
+        self._usersplit = EmbeddedUserSplit(
+            directory, notifier=TerminalNotifier(console), made_up_users=MADE_UP_USERS, pages_port=self._port
+        )
         self._manager = Actor(name=MANAGER)
         self._store_url = ""
 
@@ -113,6 +121,7 @@ class Demo:
         self._tell("(that broker is in memory and forgets everything with this process: it is for trials)")
         with self._usersplit, _coconut_store(self._usersplit) as url:
             self._store_url = url
+            self._let_people_in()
             self._visitors = Visitors(url)
             try:
                 yield
@@ -168,6 +177,16 @@ class Demo:
             f"USERSPLIT_KAFKA_BOOTSTRAP_SERVERS={self._usersplit.embedded_broker.bootstrap_servers}",
         ]
         (self._directory / "settings.env").write_text("\n".join(lines) + "\n")
+
+    @property
+    def pages_url(self) -> str:
+        """Where the managers' pages are."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def _let_people_in(self) -> None:
+        desk = Desk(self._usersplit.backbone.engine, now=now, monotonic=time.monotonic)
+        for name, role in PEOPLE.items():
+            desk.directory.create(name, role, password=PASSWORD)
 
     @property
     def store_url(self) -> str:
@@ -360,9 +379,13 @@ def _coconut_store(usersplit: EmbeddedUserSplit) -> Iterator[str]:
             process.stdout.close()
 
 
-def _free_port() -> int:
+def _free_port(usual: int = 0) -> int:
+    """Return a free port of this machine: the usual one if it is free."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        try:
+            listener.bind(("127.0.0.1", usual))
+        except OSError:
+            return _free_port()
         port: int = listener.getsockname()[1]
         return port
 

@@ -7,6 +7,8 @@ from threading import Event
 from types import TracebackType
 from typing import Self
 
+from pydantic import SecretStr
+
 from consumers.agent import Agent
 from consumers.bi_sink import GROUP as BI_SINK_GROUP
 from consumers.bi_sink import BiSink
@@ -23,6 +25,9 @@ from consumers.projector import follow
 from consumers.relay import CHECKPOINT as RELAY_CHECKPOINT
 from consumers.relay import Relay
 from entrypoints.backbone import Backbone, migrate, now
+from entrypoints.metrics import Metrics
+from entrypoints.serve import serve
+from entrypoints.settings import ServeSettings
 from entrypoints.threads import Crew
 from events.checkpoints import forget
 from events.database import write_transaction
@@ -52,15 +57,25 @@ class EmbeddedUserSplit:
         directory: where the databases and the config files are; made if it is missing, and kept.
         notifier: who is told what there is to tell.
         made_up_users: how many users there are to be counted, if the directory has no users table yet.
+        pages_port: where the API and the managers' pages are served, on this machine alone; None: they are not. One of
+            these objects a process can serve them.
     """
 
-    def __init__(self, directory: Path, *, notifier: Notifier, made_up_users: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        notifier: Notifier,
+        made_up_users: int = 1_000_000,
+        pages_port: int | None = None,
+    ) -> None:
         self.directory = directory
         self.config_directory = directory / "configs"
         self.database_url = f"sqlite:///{directory / 'usersplit.db'}"
         self.warehouse_path = directory / "warehouse.duckdb"
         self._notifier = notifier
         self._made_up_users = made_up_users
+        self._pages_port = pages_port
         self._crew = Crew()
 
     def __enter__(self) -> Self:
@@ -141,6 +156,9 @@ class EmbeddedUserSplit:
             engine=backbone.engine, store=backbone.store, registry=REGISTRY, notifier=self._notifier
         )
         crew.start("notifier", notifier.run)
+        if self._pages_port is not None:
+            pages = ServeSettings(database_url=SecretStr(self.database_url), http_port=self._pages_port)
+            crew.start("serve", lambda stop: serve(backbone, pages, stop, Metrics(), environment="embedded parts"))
 
     def _relay(self) -> Relay:
         backbone = self.backbone

@@ -46,8 +46,8 @@ class NoPasswordForFirst(Exception):
         )
 
 
-def serve(backbone: Backbone, settings: ServeSettings, stop: Event, metrics: Metrics) -> None:
-    """Serve until `stop` is set; requests under way are given time to end.
+def serve(backbone: Backbone, settings: ServeSettings, stop: Event, metrics: Metrics, *, environment: str = "") -> None:
+    """Serve until `stop` is set; requests under way are given time to end. `environment` is a word shown on pages.
 
     Raises:
         NowhereToListen: the port is taken.
@@ -58,7 +58,7 @@ def serve(backbone: Backbone, settings: ServeSettings, stop: Event, metrics: Met
     # Read models that were never built would answer 503 until a projector came; one reading builds them.
     backbone.projector.catch_up()
     app = build_app(backbone, desk, settings, metrics)
-    mount_pages(app, backbone, desk, public_url=settings.public_url)
+    mount_pages(app, backbone, desk, public_url=settings.public_url, environment=environment)
     config = uvicorn.Config(
         app,
         host=settings.http_address,
