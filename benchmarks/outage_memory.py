@@ -105,8 +105,9 @@ def stored(warehouse: PostgresHits) -> int:
 
 def settled(services: list[HitService], warehouse: PostgresHits, before: int) -> int:
     """End the services, and return how many hits BI holds once it is as many as it should be."""
+    wait_until(lambda: not any(service.told().spooled for service in services))
     told = [service.end() for service in services]
-    assert all(each.closed and each.waiting == 0 for each in told)
+    assert all(each.closed and each.waiting == each.spooled == 0 for each in told)
     expected = before + sum(each.accepted - each.dropped for each in told)
     wait_until(lambda: stored(warehouse) >= expected)
     assert stored(warehouse) == expected

@@ -65,9 +65,9 @@ class MeteredBroker:
         """See `Broker.producer`."""
         return _MeteredProducer(self._broker.producer(), self._seconds, self._records, self._failures)
 
-    def source(self, group: str) -> Source:
+    def source(self, group: str, *, member: str = "") -> Source:
         """See `Broker.source`."""
-        return self._broker.source(group)
+        return self._broker.source(group, member=member)
 
     def log_reader(self, topic: str) -> LogReader:
         """See `Broker.log_reader`."""

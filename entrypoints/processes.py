@@ -69,6 +69,9 @@ SETTINGS_OF: Final[Mapping[str, type[Settings]]] = MappingProxyType(
 """What each process reads; docker-compose.yml is held against it."""
 
 
+_THE_ONLY_SINK: Final = "the-only-sink"
+
+
 def run_projector(settings: DatabaseSettings, stop: Event, metrics: Metrics) -> None:
     """Keep the read models up with the log."""
     with _backbone(settings, metrics) as backbone:
@@ -126,7 +129,7 @@ def run_bi_sink(settings: BiSinkSettings, stop: Event, metrics: Metrics) -> None
     warehouse = open_warehouse(settings.warehouse_url.get_secret_value())
     try:
         BiSink(
-            source=MeteredSource(broker.source(BI_SINK_GROUP), metrics, now=now),
+            source=MeteredSource(broker.source(BI_SINK_GROUP, member=_sink_name(settings)), metrics, now=now),
             warehouse=MeteredWarehouse(warehouse, metrics),
             dead_letters=DeadLetterWriter(broker.producer, now=now),
             batches=BatchLimits(budget_bytes=settings.sink_memory_mb * 2**20),
@@ -134,6 +137,12 @@ def run_bi_sink(settings: BiSinkSettings, stop: Event, metrics: Metrics) -> None
         ).run(stop)
     finally:
         warehouse.close()
+
+
+def _sink_name(settings: BiSinkSettings) -> str:
+    """Return what the sink is called in its group. A DuckDB file has one sink, whichever process it is."""
+    on_duckdb = settings.warehouse_url.get_secret_value().startswith("duckdb:")
+    return settings.sink_name or (_THE_ONLY_SINK if on_duckdb else "")
 
 
 def run_dimensions(settings: BiSinkSettings, stop: Event, metrics: Metrics) -> None:

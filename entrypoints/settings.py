@@ -202,6 +202,12 @@ class BiSinkSettings(KafkaSettings, WarehouseSettings):
     dead_letters_in_window: int = Field(
         default=1000, ge=1, description="so many poisonous messages of the last 100,000 stop the sink"
     )
+    sink_name: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]{0,200}$",
+        description="what this sink, and no other, is called at every start: then it is given its partitions at once "
+        "after a crash. On DuckDB, where there is only one, it has a name by itself",
+    )
     sink_memory_mb: int = Field(
         default=192,
         ge=16,

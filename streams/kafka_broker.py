@@ -73,9 +73,10 @@ class KafkaBroker:
         """See `Broker.producer`."""
         return KafkaProducer(self._settings)
 
-    def source(self, group: str) -> KafkaSource:
+    def source(self, group: str, *, member: str = "") -> KafkaSource:
         """See `Broker.source`."""
-        return KafkaSource({**self._settings, **self._source_extra}, group)
+        name = {"group.instance.id": member} if member else {}
+        return KafkaSource({**self._settings, **self._source_extra, **name}, group)
 
     def log_reader(self, topic: str) -> KafkaLogReader:
         """See `Broker.log_reader`."""

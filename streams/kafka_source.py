@@ -23,6 +23,10 @@ _SETTINGS: dict[str, Any] = {
     "auto.offset.reset": "error",
     # Only the partitions that move are taken away; the sinks of the others write on.
     "partition.assignment.strategy": "cooperative-sticky",
+    # A member that was killed holds its partitions so long, by default 45 seconds, in which charts stand still. Brokers
+    # take no less than 6 (group.min.session.timeout.ms).
+    "session.timeout.ms": 10_000,
+    "heartbeat.interval.ms": 2_000,
     # What a reader has fetched and nobody has asked for yet is bounded in bytes, whatever the messages' size.
     "queued.max.messages.kbytes": 16384,
     # One answer of the broker comes on top of that. Its default is 50 MiB.

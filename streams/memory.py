@@ -25,8 +25,9 @@ class MemoryBroker:
         """See `Broker.producer`."""
         return MemoryProducer(self._topics)
 
-    def source(self, group: str) -> MemorySource:
-        """See `Broker.source`."""
+    def source(self, group: str, *, member: str = "") -> MemorySource:
+        """See `Broker.source`. Nobody dies in memory, so a name means nothing here."""
+        del member
         return MemorySource(self._topics, self._group(group))
 
     def log_reader(self, topic: str) -> "MemoryLogReader":

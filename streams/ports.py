@@ -188,8 +188,16 @@ class Broker(Protocol):
         """Return a new idempotent producer."""
         ...
 
-    def source(self, group: str) -> Source:
-        """Return a new member of the consumer group `group`."""
+    def source(self, group: str, *, member: str = "") -> Source:
+        """Return a new member of the consumer group `group`.
+
+        Args:
+            group: …
+            member: a name that outlives the process, of which the group has only one. Who comes back under it after a
+                crash is given its partitions at once, and the one before it, should it still live, fails. Without a
+                name, the group first waits until the dead one's session is over; but who closes is gone at once, where
+                one with a name keeps its partitions until then.
+        """
         ...
 
     def log_reader(self, topic: str) -> LogReader:

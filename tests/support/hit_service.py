@@ -58,6 +58,7 @@ class Told:
         accepted: of its own hits, as of its last word; so are the following ones.
         dropped: …
         waiting: hits that were in memory.
+        spooled: hits on the disk, those that it found there too.
         closed: it said its last word after closing.
     """
 
@@ -65,6 +66,7 @@ class Told:
     accepted: int = 0
     dropped: int = 0
     waiting: int = 0
+    spooled: int = 0
     closed: bool = False
 
 
@@ -129,6 +131,7 @@ class _Journal:
             "accepted": stats.accepted - stats.recovered,
             "dropped": sum(stats.dropped.values()),
             "waiting": stats.buffered,
+            "spooled": stats.spooled,
             "closed": closed,
         }
         os.write(self._descriptor, json.dumps(told).encode() + b"\n")
