@@ -84,6 +84,10 @@ check: $(VENV)/.dev ## ruff, mypy, import contracts: what CI holds every change 
 format: $(VENV)/.dev ## let ruff format and fix what it can
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
 
+.PHONY: soak
+soak: $(VENV)/.dev ## kill services, sinks and the broker at random for MINUTES=10, and hold BI against what was accepted
+	@$(BIN)/python -m tests.soak $(or $(MINUTES),10)
+
 .PHONY: coverage
 coverage: $(VENV)/.dev ## every test, with branch coverage
 	@$(PYTEST) -q -n $(WORKERS) --cov --cov-report=term tests

@@ -127,6 +127,7 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
     capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
     spool_directory: str | os.PathLike[str] | None = None,
     spool_bytes: int = DEFAULT_SPOOL_BYTES,
+    write_ahead: bool = False,
     remembered_exposures: int = 0,
     reload_seconds: float = 1.0,
     additional_conditions: ModuleType | str | None = None,
@@ -150,6 +151,8 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
         spool_directory: a directory where hits wait that cannot be delivered now, and at the end of the process; None
             has none. The processes of a server may share it.
         spool_bytes: how much each process keeps there at most.
+        write_ahead: hits are written to the spool before they are sent, so that a process that is killed loses those
+            of its last moment alone. Needs a `spool_directory`.
         remembered_exposures: how many exposures are remembered, so that the same unit is logged once per test, variant
             and settings group, by each process; 0 logs every check.
         reload_seconds: how often changed configs are looked for.
@@ -170,6 +173,7 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
             capacity_bytes=capacity_bytes,
             spool_directory=spool_directory,
             spool_bytes=spool_bytes,
+            write_ahead=write_ahead,
             remembered_exposures=remembered_exposures,
         ),
         environment_name=environment_name,

@@ -43,10 +43,15 @@ class HitLogger:
         spool_directory: where hits wait that cannot be delivered now; None has no spool. A directory on a disk of this
             server; its processes may share it.
         spool_bytes: how much this process keeps there at most; beyond it the oldest hits are dropped as "spool_full".
+        write_ahead: every hit is written to the spool first, and only then sent. A process that is killed loses what
+            it logged in its last `interval_seconds`, and nothing else; a hit arrives some tens of milliseconds later.
         remembered_exposures: how many exposures are remembered, so that the same unit is logged once per test, variant
             and settings group; 0 logs all.
         interval_seconds: how long a hit waits at most until the background thread looks for it.
         now_ns: the clock, Unix time in nanoseconds.
+
+    Raises:
+        ValueError: `write_ahead` without a `spool_directory`.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a service, all by name
@@ -60,10 +65,13 @@ class HitLogger:
         capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
         spool_directory: str | os.PathLike[str] | None = None,
         spool_bytes: int = DEFAULT_SPOOL_BYTES,
+        write_ahead: bool = False,
         remembered_exposures: int = 0,
         interval_seconds: float = 0.05,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        if write_ahead and spool_directory is None:
+            raise ValueError("write_ahead needs a spool_directory to write to")
         account = HitAccount()
         self._buffer = HitBuffer(capacity=capacity, capacity_bytes=capacity_bytes)
         sender = HitSender(
@@ -75,6 +83,7 @@ class HitLogger:
             if spool_directory is None
             else HitSpool(spool_directory, max_bytes=spool_bytes, lost=account.lose_spooled, recovered=account.recover),
             random_bytes=os.urandom,
+            write_ahead=write_ahead,
         )
         self._exposures = Exposures(remembered_exposures) if remembered_exposures else None
         self._worker = HitWorker(

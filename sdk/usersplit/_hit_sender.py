@@ -36,9 +36,12 @@ class HitSender:
 
     The transport does not say which records were acknowledged, only how many are not yet. So a segment of the spool is
     replayed alone: fresh hits wait until it is through, some tens of milliseconds, and the other way round.
+
+    With `write_ahead` every hit goes to the spool first, and only from there to the transport: a segment is written
+    while the one before it is on its way, and deleted when all of it is acknowledged.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, all by name
         self,
         *,
         buffer: HitBuffer,
@@ -47,6 +50,7 @@ class HitSender:
         encoder: HitEncoder,
         spool: HitSpool | None,
         random_bytes: Callable[[int], bytes],
+        write_ahead: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._buffer = buffer
@@ -55,6 +59,7 @@ class HitSender:
         self._encoder = encoder
         self._spool = spool
         self._random_bytes = random_bytes
+        self._write_ahead = write_ahead
         self._monotonic = monotonic
         self._pending: list[Record] = []
         self._refused: list[Record] = []
@@ -66,21 +71,29 @@ class HitSender:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing is on its way, but for what waits on the disk."""
-        return not (self._buffer.hits or self._account.in_hand) and (
-            self._replay is None or self._replay.segment is None
-        )
+        """Whether nothing is on its way, but for what waits on the disk; what was written ahead is on its way."""
+        if self._buffer.hits or self._account.in_hand or self.is_replaying:
+            return False
+        return not self._write_ahead or self._spool is None or self._spool.is_empty
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether a segment of the spool is on its way."""
+        return self._replay is not None and self._replay.segment is not None
 
     def step(self, *, closing: bool) -> bool:
         """Do what can be done at once; answer whether anything moved."""
-        if self._spool is not None and not closing:
-            self._look_at_spool(self._spool)
+        moved = False
+        if self._spool is not None:
+            if self._write_ahead:
+                moved = self._write_next(self._spool)
+            self._look_at_spool(self._spool, closing=closing)
         if self._replay is not None and self._spool is not None:
-            moved = self._replay_on(self._replay, self._spool, closing=closing)
+            moved = self._replay_on(self._replay, self._spool, closing=closing) or moved
         else:
-            if not self._pending:
+            if not self._pending and not self._write_ahead:
                 self._encode_next()
-            moved = self._send_pending()
+            moved = self._send_pending() or moved
         before = self._account.in_hand
         self.poll(0)
         if not moved and self._spool is not None and self._buffer.is_nearly_full:
@@ -133,7 +146,7 @@ class HitSender:
         return taken > 0
 
     def _count_acknowledged(self) -> None:
-        if self._replay is not None and self._replay.segment is not None:
+        if self.is_replaying:
             return  # what is on its way now is no fresh hit
         here = len(self._pending) + len(self._refused)
         acknowledged = self._account.in_hand - here - self._transport.outstanding()
@@ -169,6 +182,12 @@ class HitSender:
                 return
             del refused[:safe]
 
+    def _write_next(self, spool: HitSpool) -> bool:
+        """Encode hits and write them ahead. Without room on the disk they are sent as if there were no spool."""
+        if not self._pending and not self._encode_next():
+            return False
+        return self._spool_pending(spool)
+
     def _spill(self, spool: HitSpool) -> None:
         """The broker takes nothing and callers will soon find no room: make room, on the disk."""
         while self._buffer.is_nearly_full and (self._pending or self._encode_next()):
@@ -183,13 +202,15 @@ class HitSender:
         del self._pending[:safe]
         return not self._pending
 
-    def _look_at_spool(self, spool: HitSpool) -> None:
+    def _look_at_spool(self, spool: HitSpool, *, closing: bool) -> None:
+        if closing and not self._write_ahead:
+            return
         now = self._monotonic()
-        if now >= self._adopt_at:
+        if now >= self._adopt_at and not closing:
             self._adopt_at = now + _ADOPT_SECONDS
             spool.adopt()
-        calm = not self._pending and len(self._buffer.hits) <= HITS_PER_BATCH
-        if self._replay is None and now >= self._replay_at and calm and not spool.is_empty:
+        calm = self._write_ahead or len(self._buffer.hits) <= HITS_PER_BATCH
+        if self._replay is None and now >= self._replay_at and not self._pending and calm and not spool.is_empty:
             self._replay = _Replay(give_up_at=now + _DRAIN_SECONDS)
 
     def _replay_on(self, replay: _Replay, spool: HitSpool, *, closing: bool) -> bool:
@@ -216,7 +237,7 @@ class HitSender:
 
     def _begin_replay(self, replay: _Replay, spool: HitSpool, *, closing: bool) -> bool:
         now = self._monotonic()
-        if closing or now >= replay.give_up_at:
+        if (closing and not self._write_ahead) or now >= replay.give_up_at:
             self._replay, self._replay_at = None, now + _FIRST_PAUSE_SECONDS
             return closing
         if self._account.in_hand:

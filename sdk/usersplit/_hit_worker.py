@@ -15,6 +15,7 @@ _logger = logging.getLogger("usersplit.hits")
 
 _WARN_SECONDS: Final = 60.0
 _OVERTIME_SECONDS: Final = 3.0
+_REPLAY_SECONDS: Final = 0.01  # the next segment waits for the acknowledgement of this one
 _POLL_SECONDS: Final = 0.1  # nobody can wake the transport, so a deadline is kept to this
 
 
@@ -155,8 +156,8 @@ class HitWorker:
     def _wait(self) -> None:
         before = self._account.in_hand
         pause_seconds = self._interval_seconds
-        if before:
-            pause_seconds = min(pause_seconds, _POLL_SECONDS)
+        if before or self._sender.is_replaying:
+            pause_seconds = min(pause_seconds, _REPLAY_SECONDS if self._sender.is_replaying else _POLL_SECONDS)
             self._sender.poll(pause_seconds)
         if self._account.in_hand == before:  # nothing came, perhaps at once: do not spin
             self._wake.wait(pause_seconds)

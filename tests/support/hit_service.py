@@ -155,7 +155,7 @@ def log_hits(load: Load) -> None:
         # After a freeze, or on a busy machine, what was missed is not made up for in one go.
         for _ in range(min(due - number, load.rate // 5 + 1)):
             number += 1
-            if _log(logger, load.name, number):
+            if _log(logger, load.name, taken + 1):
                 taken += 1
                 journal.note_taken(taken)
         if due - number > load.rate:

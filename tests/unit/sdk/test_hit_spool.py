@@ -98,7 +98,7 @@ def in_order(records_found: list[Record]) -> list[int]:
 def opened(tmp_path: Path) -> Iterator[Callable[..., HitLogger]]:
     made: list[HitLogger] = []
 
-    def open_logger(transport: MemoryHitTransport, capacity: int = 100_000) -> HitLogger:
+    def open_logger(transport: MemoryHitTransport, capacity: int = 100_000, *, write_ahead: bool = False) -> HitLogger:
         made.append(
             HitLogger(
                 transport,
@@ -107,6 +107,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., HitLogger]]:
                 spool_directory=tmp_path / "spool",
                 interval_seconds=0.002,
                 capacity=capacity,
+                write_ahead=write_ahead,
             )
         )
         return made[-1]
@@ -405,8 +406,14 @@ def test_without_room_on_the_disk_hits_are_dropped_as_if_there_were_no_spool(
     assert stats.dropped["close_deadline"] > 0
 
 
-@given(st.lists(st.sampled_from(["log", "up", "down", "refuse", "accept", "flush", "again"]), max_size=25))
-def test_the_account_balances_after_any_history(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
+@given(
+    st.lists(st.sampled_from(["log", "up", "down", "refuse", "accept", "flush", "again"]), max_size=25), st.booleans()
+)
+def test_the_account_balances_after_any_history(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[str],
+    write_ahead: bool,  # noqa: FBT001 - hypothesis gives it by place
+) -> None:
     directory = tmp_path_factory.mktemp("spool")
     arrived: list[str] = []
     logged = given_up = 0
@@ -419,6 +426,7 @@ def test_the_account_balances_after_any_history(tmp_path_factory: pytest.TempPat
             environment_name="devel",
             capacity=20,
             spool_directory=directory,
+            write_ahead=write_ahead,
             interval_seconds=0.001,
         )
 
@@ -451,3 +459,61 @@ def test_the_account_balances_after_any_history(tmp_path_factory: pytest.TempPat
     assert logger.flush(20)
     given_up += end(transport, logger)
     assert len(set(arrived)) == logged + 1 - given_up
+
+
+class RecordingTransport(MemoryHitTransport):
+    """Remembers what the disk held when it was first given each record."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._directory = directory
+        self.sent_before_written: list[Record] = []
+
+    def send(self, records: Sequence[Record]) -> int:
+        on_disk = {record for path in self._directory.rglob("*.hits") for record in read_segment(path)}
+        self.sent_before_written += [record for record in records if record not in on_disk]
+        return super().send(records)
+
+
+def test_written_ahead_a_hit_is_on_the_disk_before_it_is_sent_and_gone_when_it_is_acknowledged(
+    opened: Opened, tmp_path: Path
+) -> None:
+    transport = RecordingTransport(tmp_path / "spool")
+    logger = opened(transport, write_ahead=True)
+    for start in range(0, 3000, 100):
+        log(logger, 100, start)
+        balanced(logger)
+    assert logger.flush(20)
+    stats = balanced(logger)
+    assert (stats.delivered, stats.spooled, stats.buffered) == (3000, 0, 0)
+    assert [int(hit.unit_id) for hit in transport.hits] == list(range(3000)), "in order, each once"
+    assert transport.sent_before_written == []
+    logger.close()
+    assert list(tmp_path.rglob("*.hits")) == []
+
+
+def test_written_ahead_hits_are_delivered_when_the_logger_closes(opened: Opened) -> None:
+    transport = PatientTransport()
+    logger = opened(transport, write_ahead=True)
+    log(logger, 1200)
+    logger.close(20)
+    assert balanced(logger).delivered == len(transport.hits) == 1200
+
+
+def test_without_room_on_the_disk_what_should_be_written_ahead_is_sent_all_the_same(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int, _block: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    transport = MemoryHitTransport()
+    logger = opened(transport, write_ahead=True)
+    log(logger, 700)
+    assert logger.flush(20)
+    assert balanced(logger).delivered == len(transport.hits) == 700
+
+
+def test_writing_ahead_needs_a_place_to_write_to() -> None:
+    with pytest.raises(ValueError, match="spool_directory"):
+        HitLogger(MemoryHitTransport(), app="a", environment_name="devel", write_ahead=True)
