@@ -9,7 +9,7 @@ user group is a boolean flag. What the context holds and what each answer means 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 try:
     import openfeature.provider  # noqa: F401 - only to say what is missing
@@ -20,13 +20,7 @@ except ModuleNotFoundError as error:
 
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode, InvalidContextError, OpenFeatureError, TargetingKeyMissingError
-from openfeature.flag_evaluation import (
-    FlagEvaluationDetails,
-    FlagMetadata,
-    FlagResolutionDetails,
-    FlagValueType,
-    Reason,
-)
+from openfeature.flag_evaluation import FlagEvaluationDetails, FlagMetadata, FlagResolutionDetails, Reason
 from openfeature.hook import Hook, HookContext, HookHints
 from openfeature.provider import AbstractProvider, Metadata
 
@@ -35,6 +29,9 @@ from usersplit._client import UserSplit
 from usersplit._decision import Answer, GroupAnswer
 from usersplit._split_groups import is_split_group
 from usersplit._units import Environment, Guest, Unit, User
+
+if TYPE_CHECKING:
+    from openfeature.flag_evaluation import FlagValueType  # older releases do not have the name
 
 __all__ = ["LOG_HIT_HINT", "ExposureHook", "UserSplitProvider", "unit_and_environment"]
 
@@ -83,7 +80,9 @@ class ExposureHook(Hook):
     def __init__(self, client: UserSplit | Checker) -> None:
         self._client = client
 
-    def after(self, hook_context: HookContext, details: FlagEvaluationDetails[FlagValueType], hints: HookHints) -> None:
+    def after(
+        self, hook_context: HookContext, details: "FlagEvaluationDetails[FlagValueType]", hints: HookHints
+    ) -> None:
         """Log the hit, unless the hint `LOG_HIT_HINT` is false. Raises nothing."""
         del hook_context
         exposure = getattr(details.flag_metadata, "exposure", None)
@@ -172,9 +171,9 @@ class UserSplitProvider(AbstractProvider):
     def resolve_object_details(
         self,
         flag_key: str,
-        default_value: Sequence[FlagValueType] | Mapping[str, FlagValueType],
+        default_value: "Sequence[FlagValueType] | Mapping[str, FlagValueType]",
         evaluation_context: EvaluationContext | None = None,
-    ) -> FlagResolutionDetails[Sequence[FlagValueType] | Mapping[str, FlagValueType]]:
+    ) -> "FlagResolutionDetails[Sequence[FlagValueType] | Mapping[str, FlagValueType]]":
         """Return the default: no flag is an object."""
         del evaluation_context
         return self._of_another_type(flag_key, default_value)
