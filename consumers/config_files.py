@@ -1,4 +1,4 @@
-"""The directory of config documents on a server: one file per test, replaced whole or not at all."""
+"""The directory of config documents on a server: one file per document, replaced whole or not at all."""
 
 import json
 import logging
@@ -15,6 +15,8 @@ STATE_FILE = ".agent.json"
 """What the agent says of itself. No test's file can have this name: a key does not start with a dot."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_OVERRIDES = "~overrides"
+_USER_GROUP_PREFIX = "~user_group."
 _SHOWN = 5
 
 _log = logging.getLogger(__name__)
@@ -26,7 +28,10 @@ class UnusableDocument(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A config document: the bytes as they came, and what decides whether they are newer."""
+    """A config document: the bytes as they came, and what decides whether they are newer.
+
+    `key` is the name it has in the topic, and as a file: a test's key, `~user_group.<key>`, or `~overrides`.
+    """
 
     key: str
     position: int
@@ -42,16 +47,28 @@ def read_document(key: bytes | None, content: bytes | None) -> Document | None:
     if content is None:
         raise UnusableDocument("the record has no value; tests are forgotten by their status, never by a tombstone")
     fields = decoded(content)
-    if fields.get("kind") != "split_test":
+    name = _name_of(fields)
+    if name is None:
         return None
-    name = fields.get("key")
-    if not isinstance(name, str) or not _KEY.fullmatch(name):
-        raise UnusableDocument(f"the key {name!r} is no key of a split test")
     if key != name.encode():
         raise UnusableDocument(f"the document of {name} came under the key {key!r}")
-    if not isinstance(fields.get("status"), str):
-        raise UnusableDocument(f"the document of {name} has no status")
     return Document(key=name, position=position_in(fields), content=content)
+
+
+def _name_of(fields: Mapping[str, Any]) -> str | None:
+    """Return the name that the document should have come under, None for a document of a kind that is not laid out."""
+    kind, key = fields.get("kind"), fields.get("key")
+    if kind == "overrides":
+        if key != _OVERRIDES or not isinstance(fields.get("environments"), dict):
+            raise UnusableDocument(f"the overrides have the key {key!r}, or no environments")
+        return _OVERRIDES
+    if kind not in {"split_test", "user_group"}:
+        return None
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise UnusableDocument(f"the key {key!r} is no key of a split test or a user group")
+    if not isinstance(fields.get("status"), str):
+        raise UnusableDocument(f"the document of {key} has no status")
+    return key if kind == "split_test" else _USER_GROUP_PREFIX + key
 
 
 def decoded(content: bytes) -> Mapping[str, Any]:
@@ -109,7 +126,7 @@ class ConfigFiles:
 
     @property
     def positions(self) -> Mapping[str, int]:
-        """The position of the document of each test that has a file."""
+        """The position of each document that has a file, by the document's name."""
         return self._positions
 
     def apply(self, document: Document) -> bool:

@@ -6,7 +6,7 @@ so whatever dies in between is sent again; readers are exact by the position tha
 What it does with what goes wrong:
 
 - the broker or the database is away: it waits, for as long as it takes;
-- the config projection is paused or outdated: it waits and says so, because going on would lose a document for ever;
+- a projection of documents is paused or outdated: it waits and says so, because going on would lose one for ever;
 - a record that is too large for its topic is withheld, loudly, and the others go on: one test must not stop all;
 - another relay has moved the checkpoint: it steps down.
 """
@@ -20,13 +20,14 @@ from sqlalchemy import Engine
 
 from consumers import republish_requests
 from consumers.leadership import LeaderLock, Leadership, leader_lock
-from consumers.relay_records import config_record, heartbeat_record, key_of, lifecycle_record, withheld_record
+from consumers.relay_records import config_record, heartbeat_record, lifecycle_record, withheld_record
 from events import checkpoints
 from events.database import write_transaction
 from events.errors import CheckpointMoved
 from events.store import EventStore
-from projections import config, registry
+from projections import documents
 from projections.config import ConfigDocument
+from projections.documents import Reached
 from projections.errors import ProjectionsError
 from streams.messages import OutgoingMessage
 from streams.ports import Broker, DeliveryFailed, MessageTooLarge, Producer
@@ -42,10 +43,11 @@ _log = logging.getLogger(__name__)
 class ConfigProjectionBehind(Exception):
     """The config documents do not reach the batch: relaying it now would lose a change for ever."""
 
-    def __init__(self, reached: int, needed: int, reason: str) -> None:
+    def __init__(self, reached: Reached, needed: int) -> None:
         super().__init__(
-            f"the config documents reach position {reached} and the relay needs {needed}; "
-            f"{reason or 'is a rebuild needed?'} Repair or rebuild the projection config, the relay goes on by itself"
+            f"the config documents reach position {reached.position} and the relay needs {needed}; "
+            f"{reached.reason or 'is a rebuild needed?'} Repair or rebuild the projection {reached.projection}, the "
+            "relay goes on by itself"
         )
 
 
@@ -56,7 +58,7 @@ class Relay:
         engine: the database of the log, the config documents, the checkpoint and, on PostgreSQL, the lock.
         store: the log.
         broker: where to; its topics exist.
-        catch_up: brings the config projection to a position (`Projector.catch_up`).
+        catch_up: brings the projections of config documents to a position (`Projector.catch_up`).
         now: the clock, for heartbeats.
         lock: who leads; by default the lock of the database.
         batch_size: how many events are read, sent and acknowledged at a time.
@@ -117,12 +119,12 @@ class Relay:
         events = self._store.read(after=position, limit=self._batch_size)
         if events:
             reached = events[-1].position
-            keys = sorted({key_of(event) for event in events})
-            documents = self._changed_documents(keys, after=position, until=reached)
+            names = sorted({name for event in events for name in documents.names_of(event.stream)})
+            changed = self._changed_documents(names, after=position, until=reached)
             self._send(
                 [
                     *(lifecycle_record(event, source=self._source) for event in events),
-                    *(config_record(document) for document in documents),
+                    *(config_record(document) for document in changed),
                 ]
             )
             with write_transaction(self._engine) as connection:
@@ -142,12 +144,12 @@ class Relay:
         if not requests:
             return 0
         with self._engine.connect() as connection:
-            documents = config.get_many(connection, sorted(requests))
-        self._send([config_record(document) for document in documents])
+            wanted = documents.get_many(connection, sorted(requests))
+        self._send([config_record(document) for document in wanted])
         with write_transaction(self._engine) as connection:
             republish_requests.fulfilled(connection, requests)
-        _log.info("sent %d config documents again", len(documents))
-        return len(documents)
+        _log.info("sent %d config documents again", len(wanted))
+        return len(wanted)
 
     def run(self, stop: Event, *, idle_seconds: float = 0.1, retry_seconds: float = 1.0) -> None:
         """Lead as soon as nobody else does, and relay until `stop` is set."""
@@ -187,17 +189,16 @@ class Relay:
         with self._engine.connect() as connection:
             return checkpoints.position_of(connection, CHECKPOINT)
 
-    def _changed_documents(self, keys: Sequence[str], *, after: int, until: int) -> list[ConfigDocument]:
+    def _changed_documents(self, names: Sequence[str], *, after: int, until: int) -> list[ConfigDocument]:
         self._catch_up(until)
         with self._engine.connect() as connection:
-            found = registry.serving(connection, config.PROJECTION.name)
-            if found is None or found.position < until:
+            reached = documents.reached(connection)
+            if reached.position < until:
                 # A paused projection lets the others pass, and its documents would be passed over in silence.
-                reached, reason = (0, "") if found is None else (found.position, found.reason)
-                raise ConfigProjectionBehind(reached, until, reason)
-            documents = config.get_many(connection, keys)
+                raise ConfigProjectionBehind(reached, until)
+            found = documents.get_many(connection, names)
         # One changed since by a later event comes with the batch of that event.
-        return [document for document in documents if after < document.position <= until]
+        return [document for document in found if after < document.position <= until]
 
     def _beat(self, position: int) -> None:
         now = self._now()

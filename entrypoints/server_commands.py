@@ -10,7 +10,7 @@ from entrypoints.backbone import now, open_backbone
 from entrypoints.console import DataTable, console, plain
 from entrypoints.settings import DatabaseSettings
 from events.database import write_transaction
-from projections import config, laid_out
+from projections import documents, laid_out
 from projections.laid_out import Server
 
 
@@ -63,18 +63,21 @@ def _row(server: Server, missing: int) -> dict[str, object]:
 
 @click.command()
 @click.argument("keys", metavar="KEY", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Every test that was ever published.")
+@click.option("--all", "everything", is_flag=True, help="Every document there is.")
 def republish(keys: tuple[str, ...], *, everything: bool) -> None:
-    """Ask the relay to send current config documents again, say after a rebuild that changed how they are written."""
+    """Ask the relay to send current config documents again, say after a rebuild that changed how they are written.
+
+    KEY is a test's; a user group's document is called ~user_group.KEY, that of QA overrides ~overrides.
+    """
     if bool(keys) == everything:
         raise click.UsageError("Say which: their keys, or --all.")
     backbone = open_backbone(DatabaseSettings.read().database_url.get_secret_value())
     try:
         with backbone.reading() as connection:
-            documents = (
-                config.all_documents(connection) if everything else config.get_many(connection, sorted(set(keys)))
+            wanted = (
+                documents.all_documents(connection) if everything else documents.get_many(connection, sorted(set(keys)))
             )
-        found = [document.key for document in documents]
+        found = [document.key for document in wanted]
         if missing := set(keys) - set(found):
             raise republish_requests.NoSuchConfig(min(missing))
         with write_transaction(backbone.engine) as connection:

@@ -10,6 +10,7 @@ from events.facts import (
     GroupsMoved,
     ManagersChanged,
     PropertiesEdited,
+    PropertyChange,
     SettingsGroupPreparationFailed,
     SettingsGroupPreparationRetried,
     SplitTestCreated,
@@ -67,9 +68,9 @@ def tell(fact: KeptFact, before: Before) -> Told:  # noqa: C901, PLR0911, PLR091
         case SplitTestCreated():
             return _created(fact)
         case PropertiesEdited():
-            return _edited(fact)
+            return tell_properties(fact.changes)
         case ManagersChanged():
-            return _managers_changed(fact)
+            return tell_managers(added=fact.added, removed=fact.removed, managers=fact.managers)
         case Proposal():
             return _proposed(fact, before.proposed)
         case PreparedSummary():
@@ -117,19 +118,19 @@ def _created(fact: SplitTestCreated) -> Told:
     )
 
 
-def _edited(fact: PropertiesEdited) -> Told:
-    changes = tuple((change.name.replace("_", " "), change.before, change.after) for change in fact.changes)
+def tell_properties(edited: Sequence[PropertyChange]) -> Told:
+    """Return what to say of edited properties."""
+    changes = tuple((change.name.replace("_", " "), change.before, change.after) for change in edited)
     return Told(sentence=f"Edited the properties: {readable.listed_changes(changes)}.", changes=changes)
 
 
-def _managers_changed(fact: ManagersChanged) -> Told:
-    before = (*(name for name in fact.managers if name not in fact.added), *fact.removed)
-    steps = [
-        f"{verb} {', '.join(names)}" for verb, names in (("added", fact.added), ("removed", fact.removed)) if names
-    ]
+def tell_managers(*, added: Sequence[str], removed: Sequence[str], managers: Sequence[str]) -> Told:
+    """Return what to say of a change in a circle of managers, which is `managers` after it."""
+    before = (*(name for name in managers if name not in added), *removed)
+    steps = [f"{verb} {', '.join(names)}" for verb, names in (("added", added), ("removed", removed)) if names]
     return Told(
         sentence=f"Changed the managers: {' and '.join(steps) or 'no difference'}.",
-        changes=(("managers", ", ".join(before), ", ".join(fact.managers)),),
+        changes=(("managers", ", ".join(before), ", ".join(managers)),),
     )
 
 

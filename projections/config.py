@@ -160,7 +160,7 @@ def _make_current(row: StoredRow, fact: SettingsGroupPrepared) -> bool:
         starts_at=_moment(proposal.starts_at),
         ends_at=_moment(proposal.ends_at),
         conditions=proposal.conditions,
-        filters=write_json(_filters(proposal.filters)),
+        filters=write_json(filters_document(proposal.filters)),
         variants=write_json(
             [
                 {
@@ -212,7 +212,8 @@ def _check_json(conditions: str) -> None:
     msgspec.json.decode(conditions)
 
 
-def _filters(filters: Sequence[FilterUsed]) -> dict[str, dict[str, str]]:
+def filters_document(filters: Sequence[FilterUsed]) -> dict[str, dict[str, str]]:
+    """Return the catalog's word on filters as documents carry it, by name."""
     by_name = sorted(filters, key=lambda used: used.name)
     return {used.name: {"type": used.type, "scope": used.scope} for used in by_name}
 

@@ -21,20 +21,23 @@ from sqlalchemy import (
     Float,
     MetaData,
     Row,
+    Subquery,
     Table,
     Text,
     and_,
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
     true,
+    union_all,
     update,
 )
 
 from events.database import UtcDateTime
-from projections import config
+from projections import config, overrides, user_groups
 from projections.registry import live_tables
 
 metadata = MetaData()
@@ -111,16 +114,18 @@ def live_servers(connection: Connection) -> list[Server]:
 
 
 def not_laid_out(connection: Connection, keys: Collection[str] | None = None) -> dict[str, list[str]]:
-    """Return the tests whose newest config is not yet on every live server, each with the names of those that miss it.
+    """Return the documents whose newest version is not yet on every live server, each with those that miss it.
+
+    They are named as in `projections.documents`: a test's by its key.
 
     Args:
         connection: to the database of the read models.
         keys: only these tests; None is all.
 
     Raises:
-        projections.errors.ProjectionsError: there is no config read model to compare with.
+        projections.errors.ProjectionsError: there is no read model to compare with.
     """
-    documents = live_tables(connection, config.PROJECTION)["config"]
+    documents = _documents(connection)
     laid_out = and_(
         tests_table.c.environment == servers_table.c.environment,
         tests_table.c.host == servers_table.c.host,
@@ -130,7 +135,6 @@ def not_laid_out(connection: Connection, keys: Collection[str] | None = None) ->
         select(documents.c.key, servers_table.c.environment, servers_table.c.host)
         .select_from(documents.join(servers_table, true()).outerjoin(tests_table, laid_out))
         .where(
-            documents.c.document.is_not(None),
             servers_table.c.is_live,
             or_(tests_table.c.position.is_(None), tests_table.c.position < documents.c.position),
         )
@@ -142,6 +146,19 @@ def not_laid_out(connection: Connection, keys: Collection[str] | None = None) ->
     for key, environment, host in connection.execute(query):
         found.setdefault(key, []).append(f"{environment}/{host}")
     return found
+
+
+def _documents(connection: Connection) -> Subquery:
+    """Return name and position of every document that servers should have."""
+    tests = live_tables(connection, config.PROJECTION)["config"]
+    groups = live_tables(connection, user_groups.PROJECTION)["user_groups"]
+    everybodys = live_tables(connection, overrides.PROJECTION)["overrides"]
+    name = (literal(user_groups.NAME_PREFIX) + groups.c.key).label("key")
+    return union_all(
+        select(tests.c.key, tests.c.position).where(tests.c.document.is_not(None)),
+        select(name, groups.c.position).where(groups.c.document.is_not(None)),
+        select(everybodys.c.key, everybodys.c.position),
+    ).subquery()
 
 
 def record(connection: Connection, report: Report, *, offset: int, at: datetime) -> bool:

@@ -1,11 +1,13 @@
 """All read models of this program."""
 
-from projections import changelog, config, current_settings, test_list
+from projections import changelog, config, current_settings, overrides, test_list, user_groups
 from projections.projection import Projection
 
 ALL: tuple[Projection, ...] = (
     changelog.PROJECTION,
     config.PROJECTION,
     current_settings.PROJECTION,
+    overrides.PROJECTION,
     test_list.PROJECTION,
+    user_groups.PROJECTION,
 )

@@ -42,6 +42,10 @@ class KeyedRows:
         """Return the row of `key` to be read and changed, None if there is none."""
         return self._rows.get(key)
 
+    def rows(self) -> list[StoredRow]:
+        """Return all of them, to be read and changed."""
+        return list(self._rows.values())
+
     def put(self, row: StoredRow) -> StoredRow:
         """Make `row`, with all its columns, the row of its key."""
         self._rows[row["key"]] = row

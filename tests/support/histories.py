@@ -1,4 +1,4 @@
-"""Facts of split tests: one at a time with sensible defaults, whole lives, and random histories."""
+"""Facts: one at a time with sensible defaults, whole lives, and random histories."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from events import facts
+from events import facts, override_facts, user_group_facts
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
@@ -96,6 +96,82 @@ def whole_life(key: str = KEY) -> list[Any]:
     ]
 
 
+def group_created(key: str = KEY, **properties: Any) -> user_group_facts.UserGroupCreated:
+    defaults: dict[str, Any] = {"key": key, "name": "Premium", "author": "anna", "managers": ("anna",)}
+    return user_group_facts.UserGroupCreated(**(defaults | properties))
+
+
+def conditions_changed(
+    key: str = KEY, settings_group: int = 1, conditions: str = CONDITIONS
+) -> user_group_facts.UserGroupConditionsChanged:
+    return user_group_facts.UserGroupConditionsChanged(
+        key=key, settings_group=settings_group, conditions=conditions, filters=FILTERS if conditions != "[]" else ()
+    )
+
+
+def active_group(key: str = KEY) -> list[Any]:
+    return [group_created(key), conditions_changed(key), user_group_facts.UserGroupActivated(key=key)]
+
+
+def whole_life_of_user_group(key: str = KEY) -> list[Any]:
+    """Every kind of fact of a user group at least once, in an order that the domain allows."""
+    return [
+        *active_group(key),
+        conditions_changed(key, 2, "[]"),
+        user_group_facts.UserGroupEdited(
+            key=key, changes=(facts.PropertyChange(name="description", before="", after="Who pays"),)
+        ),
+        user_group_facts.UserGroupManagersChanged(key=key, added=("ivan",), removed=(), managers=("anna", "ivan")),
+        user_group_facts.UserGroupSwitchedOff(key=key),
+        user_group_facts.UserGroupDiscarded(key=key),
+        group_created(key, name="Premium again"),
+        conditions_changed(key, 3),
+        user_group_facts.UserGroupActivated(key=key),
+    ]
+
+
+def forced(
+    variant: str | None = "red",
+    *,
+    key: str = KEY,
+    unit: str = "user:42",
+    environment: override_facts.OverrideEnvironment = "devel",
+    until: datetime = JUNE,
+) -> override_facts.VariantForced:
+    return override_facts.VariantForced(unit=unit, environment=environment, key=key, variant=variant, until=until)
+
+
+def disabled(
+    unit: str = "user:42", environment: override_facts.OverrideEnvironment = "devel", until: datetime = JUNE
+) -> override_facts.SplitTestsDisabled:
+    return override_facts.SplitTestsDisabled(unit=unit, environment=environment, until=until)
+
+
+def enabled(
+    key: str = KEY, unit: str = "user:42", environment: override_facts.OverrideEnvironment = "devel"
+) -> override_facts.SplitTestEnabled:
+    return override_facts.SplitTestEnabled(unit=unit, environment=environment, key=key)
+
+
+def whole_story_of_overrides(key: str = KEY) -> list[Any]:
+    """Every kind of fact of overrides at least once, in an order that the domain allows."""
+    place: dict[str, Any] = {"unit": "user:42", "environment": "devel"}
+    return [
+        forced(key=key),
+        forced(None, key=key, environment="production"),
+        override_facts.ForcedVariantForgotten(key=key, **place),
+        disabled(),
+        enabled(key),
+        override_facts.SplitTestsEnabledAgain(**place),
+        disabled(),
+        override_facts.OverridesExpired(keys=(key,), disabling=True, **place),
+        forced(key=key),
+        override_facts.UnitForgotten(**place),
+        disabled("guest:7f"),
+        enabled(key, "guest:7f"),
+    ]
+
+
 _texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
 _keys = st.sampled_from(["a", "b.c", "D-1"])
 _numbers = st.integers(min_value=1, max_value=3)
@@ -156,18 +232,40 @@ _overriding: dict[type, dict[str, st.SearchStrategy[Any]]] = {
         "assumed_filters": st.sampled_from([(), ("platform",)]),
     },
     facts.CodeDeployed: {"occurred_at": _moments},
+    user_group_facts.UserGroupEdited: {
+        "changes": st.lists(
+            st.builds(
+                facts.PropertyChange,
+                name=st.sampled_from(["name", "description", "of_the_future"]),
+                before=_texts,
+                after=_texts,
+            ),
+            max_size=2,
+        ).map(tuple)
+    },
+    user_group_facts.UserGroupConditionsChanged: {
+        "conditions": _conditions,
+        "filters": st.sampled_from([(), FILTERS]),
+    },
+    override_facts.VariantForced: {"variant": st.none() | _names},
+    override_facts.OverridesExpired: {"keys": st.lists(_keys, max_size=2).map(tuple), "disabling": st.booleans()},
 }
 _shared: dict[str, st.SearchStrategy[Any]] = {
     "settings_group": _numbers,
     "shared_groups": st.integers(0, 2400),
     "as_of_position": st.integers(0, 100),
+    "unit": st.sampled_from(["user:1", "guest:a/b"]),
+    "environment": st.sampled_from(["production", "devel"]),
+    "until": _moments,
 }
 _text_fields = frozenset({"name", "author", "description", "type", "issue_key", "chat_room", "reason", "hit_id", "app"})
 
 
 def _facts_of(kind: type) -> st.SearchStrategy[Any]:
-    fields: dict[str, st.SearchStrategy[Any]] = {"key": _keys}
+    fields: dict[str, st.SearchStrategy[Any]] = {}
     for name in kind.__dataclass_fields__:  # type: ignore[attr-defined]
+        if name == "key":
+            fields[name] = _keys
         if name in _shared:
             fields[name] = _shared[name]
         elif name in _text_fields:
@@ -177,12 +275,13 @@ def _facts_of(kind: type) -> st.SearchStrategy[Any]:
     return st.builds(kind, **(fields | _overriding.get(kind, {})))
 
 
-any_fact = st.one_of([_facts_of(kind) for kind in get_args(facts.SplitTestFact)])
-"""A fact of any kind, about one of few tests, in no order."""
+any_fact = st.one_of([_facts_of(kind) for kind in get_args(facts.Fact)])
+"""A fact of any kind, about one of few tests, user groups and units, in no order."""
 
-any_history = st.lists(any_fact | st.sampled_from(["a", "b.c"]).map(whole_life), max_size=25).map(
-    lambda parts: [fact for part in parts for fact in (part if isinstance(part, list) else [part])]
-)
+_lives = st.sampled_from([whole_life, running, whole_life_of_user_group, whole_story_of_overrides])
+any_history = st.lists(
+    any_fact | st.builds(lambda life, key: life(key), _lives, st.sampled_from(["a", "b.c"])), max_size=25
+).map(lambda parts: [fact for part in parts for fact in (part if isinstance(part, list) else [part])])
 """Facts in orders that the domain would never allow, with whole lives among them."""
 
 

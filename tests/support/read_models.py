@@ -7,15 +7,24 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 
 from events.database import write_transaction
-from events.facts import REGISTRY, split_test_stream
+from events.facts import REGISTRY, Fact, split_test_stream
 from events.memory_store import MemoryEventStore
+from events.override_facts import OverrideFact, override_stream
 from events.store import EventStore, Provenance
+from events.user_group_facts import UserGroupFact, user_group_stream
 from projections import registry
 from projections.models import ALL
 from projections.projection import Projection
 from projections.projector import Projector
 
 BEGINNING = datetime(2026, 5, 1, 9, tzinfo=UTC)
+
+
+def stream_of(fact: Fact) -> str:
+    """Return the stream that a fact belongs to."""
+    if isinstance(fact, OverrideFact):
+        return override_stream(fact.environment, fact.unit)
+    return user_group_stream(fact.key) if isinstance(fact, UserGroupFact) else split_test_stream(fact.key)
 
 
 class ReadModels:
@@ -41,7 +50,7 @@ class ReadModels:
     def append(self, facts: Iterable[Any], *, actor: str = "anna") -> None:
         """Append each fact alone; the one at position n is recorded n minutes after `BEGINNING`."""
         for fact in facts:
-            stream = split_test_stream(fact.key)
+            stream = stream_of(fact)
             self.store.append(
                 stream,
                 [fact],

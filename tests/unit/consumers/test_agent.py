@@ -237,7 +237,7 @@ def test_other_kinds_of_documents_are_none_of_the_agents_business(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker = a_broker()
-    send(broker, ("a", document("a", 1, kind="user_group")))
+    send(broker, ("a", document("a", 1, kind="of_the_future")))
     assert Agent(broker, tmp_path).step() == 0
     assert files(tmp_path) == set()
     assert caplog.text == ""

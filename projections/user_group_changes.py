@@ -1,0 +1,104 @@
+"""What the changelog of a user group keeps of each fact, and what it says of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, get_args
+
+import msgspec
+
+from events.user_group_facts import (
+    UserGroupActivated,
+    UserGroupConditionsChanged,
+    UserGroupCreated,
+    UserGroupDiscarded,
+    UserGroupEdited,
+    UserGroupFact,
+    UserGroupManagersChanged,
+    UserGroupSwitchedOff,
+)
+from projections import readable
+from projections.changelog_sentences import Change, Told, tell_managers, tell_properties
+from projections.settings_changes import conditions_text
+
+STATUS_AFTER: Final[Mapping[type, str]] = {
+    UserGroupCreated: "draft",
+    UserGroupActivated: "active",
+    UserGroupSwitchedOff: "off",
+    UserGroupDiscarded: "discarded",
+}
+"""The status that a fact leaves its user group in; a fact that is not here leaves it as it was."""
+
+_STEPS: Final[Mapping[type, str]] = {
+    UserGroupActivated: "Activated the user group; whoever meets the conditions is in it",
+    UserGroupSwitchedOff: "Switched the user group off; nobody is in it",
+    UserGroupDiscarded: "Discarded the user group; its key is free again",
+}
+
+FACTS: Final = frozenset(get_args(UserGroupFact))
+_decoders: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
+    kind.__name__: msgspec.json.Decoder(kind) for kind in get_args(UserGroupFact)
+}
+
+
+def read_kept(kind: str, text: str) -> UserGroupFact:
+    """Return the fact of the class `kind` that was kept as JSON."""
+    fact: UserGroupFact = _decoders[kind].decode(text)
+    return fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupBefore:
+    """What is known of a user group from before a fact: its status, and its conditions as people read them."""
+
+    status: str = ""
+    settings_group: int = 0
+    conditions: str = ""
+
+    def after(self, fact: UserGroupFact) -> "GroupBefore":
+        """Return what is known after it."""
+        if isinstance(fact, UserGroupConditionsChanged):
+            return replace(self, settings_group=fact.settings_group, conditions=_conditions(fact))
+        status = STATUS_AFTER.get(type(fact))
+        return self if status is None else replace(self, status=status)
+
+
+def tell(fact: UserGroupFact, before: GroupBefore) -> Told:
+    """Return what to say of `fact`. Total: odd orders of facts lead to odd sentences, not to errors."""
+    match fact:
+        case UserGroupCreated():
+            return _created(fact)
+        case UserGroupEdited():
+            return tell_properties(fact.changes)
+        case UserGroupManagersChanged():
+            return tell_managers(added=fact.added, removed=fact.removed, managers=fact.managers)
+        case UserGroupConditionsChanged():
+            return _conditions_changed(fact, before)
+        case _:
+            status = ("status", readable.status(before.status), readable.status(STATUS_AFTER[type(fact)]))
+            return Told(sentence=f"{_STEPS[type(fact)]}: {readable.listed_changes([status])}.", changes=(status,))
+
+
+def _created(fact: UserGroupCreated) -> Told:
+    given = (("name", fact.name), ("description", fact.description), ("managers", ", ".join(fact.managers)))
+    return Told(
+        sentence=f"Created the user group {readable.quoted(fact.name)}, a Draft.",
+        changes=(("status", "", "Draft"), *((what, "", value) for what, value in given if value)),
+    )
+
+
+def _conditions_changed(fact: UserGroupConditionsChanged, before: GroupBefore) -> Told:
+    after = _conditions(fact)
+    changes: list[Change] = []
+    if before.conditions != after:
+        changes.append(("conditions", before.conditions, after))
+    number = str(before.settings_group) if before.settings_group else ""
+    changes.append(("current settings group", number, str(fact.settings_group)))
+    return Told(
+        sentence=f"Changed the conditions; settings group {fact.settings_group} is in force: "
+        f"{readable.listed_changes(changes[:1])}.",
+        changes=tuple(changes),
+    )
+
+
+def _conditions(fact: UserGroupConditionsChanged) -> str:
+    return conditions_text(fact.conditions, fact.filters)
