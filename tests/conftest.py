@@ -10,6 +10,7 @@ pytest_plugins = [
     "pytester",
     "tests.support.tiers",  # first, for the others use it
     "tests.support.postgres",
+    "tests.support.clickhouse",
     "tests.support.database",
     "tests.support.kafka",
     "tests.support.pages",

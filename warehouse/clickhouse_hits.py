@@ -156,7 +156,7 @@ class ClickHouseHits:
             claim = offsets.claim(ranges)
             batch = self._batch_of(client, claim, rows, ids)
             if not claim.done:
-                self._insert(client, batch)
+                _insert(client, batch)
                 offsets.check(claim)
                 offsets.finish(claim)
             self._batch = None
@@ -246,10 +246,12 @@ class ClickHouseHits:
             self._batch = _Batch(name=name, rows=left.combine_chunks(), token=f"{claim.name}#{_digest(ids[new])}")
         return self._batch
 
-    def _insert(self, client: Client, batch: _Batch) -> None:
-        if batch.rows.num_rows:
-            token = {"insert_deduplicate": 1, "insert_deduplication_token": batch.token}
-            client.insert_arrow("hit_rows", batch.rows, settings={**PLAIN_INSERT, **token})
+
+def _insert(client: Client, batch: _Batch) -> int:
+    if batch.rows.num_rows:
+        token = {"insert_deduplicate": 1, "insert_deduplication_token": batch.token}
+        client.insert_arrow("hit_rows", batch.rows, settings={**PLAIN_INSERT, **token})
+    return int(batch.rows.num_rows)
 
 
 def _stored_ids(client: Client, ids: NDArray[np.uint8]) -> set[bytes]:

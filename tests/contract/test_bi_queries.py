@@ -40,7 +40,7 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ask]:
             fill(DuckDbDimensions(duckdb_hits), duckdb_hits)
             yield lambda query: duckdb_hits.cursor().execute(query).fetchall()
     elif request.param == "clickhouse":
-        with closing(ClickHouseHits(f"chdb://{tmp_path / 'clickhouse'}")) as clickhouse_hits:
+        with closing(ClickHouseHits(request.getfixturevalue("clickhouse_url"))) as clickhouse_hits:
             fill(ClickHouseDimensions(clickhouse_hits), clickhouse_hits)
             yield lambda query: clickhouse_hits.ask(query.rstrip().removesuffix(";"))
     else:

@@ -76,7 +76,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Dimen
         with closing(DuckDbHits(tmp_path / "bi.duckdb")) as duckdb_hits:
             yield DuckDbDimensions(duckdb_hits), lambda view: _of_duckdb(duckdb_hits, view)
     elif request.param == "clickhouse":
-        with closing(ClickHouseHits(f"chdb://{tmp_path / 'clickhouse'}")) as clickhouse_hits:
+        with closing(ClickHouseHits(request.getfixturevalue("clickhouse_url"))) as clickhouse_hits:
             yield ClickHouseDimensions(clickhouse_hits), lambda view: _of_clickhouse(clickhouse_hits, view)
     else:
         with closing(PostgresHits(request.getfixturevalue("postgres_url"))) as postgres_hits:

@@ -38,7 +38,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hits]:
     if request.param == "duckdb":
         hits = DuckDbHits(tmp_path / "bi.duckdb")
     elif request.param == "clickhouse":
-        hits = ClickHouseHits(f"chdb://{tmp_path / 'clickhouse'}")
+        hits = ClickHouseHits(request.getfixturevalue("clickhouse_url"))
     else:
         hits = PostgresHits(request.getfixturevalue("postgres_url"))
     with closing(hits):

@@ -28,7 +28,7 @@ def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HitWar
     elif request.param == "duckdb":
         made = DuckDbHits(tmp_path / "bi.duckdb")
     elif request.param == "clickhouse":
-        made = ClickHouseHits(f"chdb://{tmp_path / 'clickhouse'}")
+        made = ClickHouseHits(request.getfixturevalue("clickhouse_url"))
     else:
         made = PostgresHits(request.getfixturevalue("postgres_url"))
     made.prepare()

@@ -1,10 +1,9 @@
-"""What only ClickHouse can do to us: lose an answer, insert late, let two write at once; on its real engine, chdb."""
+"""What only ClickHouse can do to us: lose an answer, insert late, let two write at once."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from warehouse import clickhouse_hits
 from warehouse.clickhouse import open_client, translated
 from warehouse.clickhouse_hits import DEDUPLICATION_WINDOW, ClickHouseHits
+from warehouse.clickhouse_offsets import PLAIN_INSERT
 from warehouse.errors import Fenced, Overtaken, WarehouseDown, WarehouseRefused, WarehouseTooNew
 from warehouse.hits import HITS_SCHEMA, OffsetRange
 
@@ -63,18 +63,13 @@ def lose_the_answer() -> None:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"chdb://{tmp_path / 'clickhouse'}"
-
-
-@pytest.fixture
 def faults() -> Faults:
     return Faults()
 
 
 @pytest.fixture
-def warehouse(url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClickHouseHits]:
-    with closing(ClickHouseHits(url)) as made:
+def warehouse(clickhouse_url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClickHouseHits]:
+    with closing(ClickHouseHits(clickhouse_url)) as made:
         made.prepare()
         with monkeypatch.context() as patch:
             patch.setattr(
@@ -86,10 +81,10 @@ def warehouse(url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.fixture
-def other(url: str, warehouse: ClickHouseHits) -> Iterator[ClickHouseHits]:
+def other(clickhouse_url: str, warehouse: ClickHouseHits) -> Iterator[ClickHouseHits]:
     """Another sink of the same warehouse, whom nothing interrupts."""
     del warehouse
-    with closing(ClickHouseHits(url)) as made:
+    with closing(ClickHouseHits(clickhouse_url)) as made:
         yield made
 
 
@@ -137,7 +132,7 @@ def test_the_server_drops_a_token_that_comes_again(warehouse: ClickHouseHits) ->
     sent = []
     with warehouse.writing() as client:
         for token in ("one", "one", "two"):
-            settings = {**clickhouse_hits.PLAIN_INSERT, "insert_deduplicate": 1, "insert_deduplication_token": token}
+            settings = {**PLAIN_INSERT, "insert_deduplicate": 1, "insert_deduplication_token": token}
             client.insert_arrow("hit_rows", rows(5, 9), settings=settings)
             sent.append(client.query("SELECT count() FROM hit_rows").result_rows[0][0])
     assert sent == [9, 9, 13]
@@ -210,9 +205,13 @@ def test_a_zombie_that_wakes_before_it_moves_the_offset_does_not_move_it_back(
 
 
 def test_who_announced_before_another_one_is_overtaken_and_moves_nothing(
-    url: str, warehouse: ClickHouseHits, other: ClickHouseHits, faults: Faults, monkeypatch: pytest.MonkeyPatch
+    clickhouse_url: str,
+    warehouse: ClickHouseHits,
+    other: ClickHouseHits,
+    faults: Faults,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    third = ClickHouseHits(url)
+    third = ClickHouseHits(clickhouse_url)
     their_faults = Faults()
     their_faults.plan("before", "hit_rows", lose_the_answer)
     monkeypatch.setattr(
@@ -258,8 +257,10 @@ def test_other_rows_in_a_range_that_was_written_before_are_not_taken_for_the_sam
     assert (written(other), stored(other)) == (5, 5)
 
 
-def test_of_many_that_store_one_partition_at_once_the_offsets_have_one_story(url: str, other: ClickHouseHits) -> None:
-    sinks = [ClickHouseHits(url) for _ in range(4)]
+def test_of_many_that_store_one_partition_at_once_the_offsets_have_one_story(
+    clickhouse_url: str, other: ClickHouseHits
+) -> None:
+    sinks = [ClickHouseHits(clickhouse_url) for _ in range(4)]
 
     def drain(sink: ClickHouseHits) -> None:
         while (at := other.offsets("hits").get(0, 0)) < 30:

@@ -34,6 +34,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where the warehouse is."""
     if request.param == "duckdb":
         return str(tmp_path / "bi.duckdb")
+    if request.param == "clickhouse":
+        return str(request.getfixturevalue("clickhouse_url"))
     return str(request.getfixturevalue("postgres_url"))
 
 
@@ -105,6 +107,9 @@ def warehouse(place: str) -> Iterator[HitWarehouse]:
         ("duckdb", "before_insert"),
         ("duckdb", "before_commit"),
         ("duckdb", "after_commit"),
+        ("clickhouse", "before_insert"),
+        ("clickhouse", "before_commit"),
+        ("clickhouse", "after_commit"),
         pytest.param("postgresql", "before_commit", marks=pytest.mark.real_postgres),
     ],
     indirect=["place"],

@@ -2,7 +2,7 @@
 
 Usage: python killed_sink.py TIER BOOTSTRAP_SERVERS TOPIC WAREHOUSE MOMENT SIGNAL STORES
 
-TIER: embedded or real, the kind of broker. WAREHOUSE: a PostgreSQL URL or the path of a DuckDB file.
+TIER: embedded or real, the kind of broker. WAREHOUSE: a URL of PostgreSQL or ClickHouse, or the path of a DuckDB file.
 MOMENT: before_insert, before_commit, after_commit. SIGNAL: KILL or STOP. STORES: at which store.
 """
 
@@ -21,7 +21,7 @@ from consumers.bi_sink import BiSink
 from consumers.bi_sink_limits import BatchLimits
 from consumers.dead_letters import DeadLetterWriter
 from streams.kafka_broker import KafkaBroker
-from warehouse import duckdb_hits, postgres_hits
+from warehouse import clickhouse_hits, duckdb_hits, postgres_hits
 from warehouse.hits import HitWarehouse, OffsetRange
 
 
@@ -48,6 +48,8 @@ def open_broker(tier: str, bootstrap_servers: str) -> KafkaBroker:
 
 
 def open_warehouse(place: str) -> HitWarehouse:
+    if place.startswith(("clickhouse:", "chdb:")):
+        return clickhouse_hits.ClickHouseHits(place)
     return postgres_hits.PostgresHits(place) if "://" in place else duckdb_hits.DuckDbHits(Path(place))
 
 
@@ -57,7 +59,7 @@ class DoomedWarehouse:
     def __init__(self, warehouse: HitWarehouse, doom: Doom) -> None:
         self._warehouse = warehouse
         self._doom = doom
-        for module in (duckdb_hits, postgres_hits):
+        for module in (clickhouse_hits, duckdb_hits, postgres_hits):
             self._doom_between_insert_and_commit(module)
 
     def __getattr__(self, name: str) -> Any:
