@@ -88,6 +88,10 @@ format: $(VENV)/.dev ## let ruff format and fix what it can
 soak: $(VENV)/.dev ## kill services, sinks and the broker at random for MINUTES=10, and hold BI against what was accepted
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),10)
 
+.PHONY: screenshots
+screenshots: $(VENV)/.dev ## take the pictures of docs/screenshots from the demo, in a real Chromium
+	@$(BIN)/python -m tests.support.screenshots
+
 .PHONY: coverage
 coverage: $(VENV)/.dev ## every test, with branch coverage
 	@$(PYTEST) -q -n $(WORKERS) --cov --cov-report=term tests

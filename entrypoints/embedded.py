@@ -26,6 +26,7 @@ from consumers.relay import CHECKPOINT as RELAY_CHECKPOINT
 from consumers.relay import Relay
 from entrypoints.backbone import Backbone, migrate, now
 from entrypoints.metrics import Metrics
+from entrypoints.parts import traffic_of
 from entrypoints.serve import serve
 from entrypoints.settings import ServeSettings
 from entrypoints.threads import Crew
@@ -158,7 +159,11 @@ class EmbeddedUserSplit:
         crew.start("notifier", notifier.run)
         if self._pages_port is not None:
             pages = ServeSettings(database_url=SecretStr(self.database_url), http_port=self._pages_port)
-            crew.start("serve", lambda stop: serve(backbone, pages, stop, Metrics(), environment="embedded parts"))
+            traffic = traffic_of(self.warehouse)
+            crew.start(
+                "serve",
+                lambda stop: serve(backbone, pages, stop, Metrics(), traffic=traffic, environment="embedded parts"),
+            )
 
     def _relay(self) -> Relay:
         backbone = self.backbone

@@ -10,11 +10,20 @@ from accounts.sessions import COOKIE
 from entrypoints.backbone import Backbone, now
 from entrypoints.projection_operations import ProjectionOperations
 from events.facts import REGISTRY
+from warehouse.traffic import HitTraffic
 from web.app import mount
 from web.parts import Parts
 
 
-def mount_pages(app: FastAPI, backbone: Backbone, desk: Desk, *, public_url: str = "", environment: str = "") -> None:
+def mount_pages(
+    app: FastAPI,
+    backbone: Backbone,
+    desk: Desk,
+    *,
+    traffic: HitTraffic | None = None,
+    public_url: str = "",
+    environment: str = "",
+) -> None:
     """Serve the pages at every address that `app` does not answer itself. Once in a process: NiceGUI is a global."""
 
     def person_of(cookies: Mapping[str, str]) -> Identity | None:
@@ -30,6 +39,7 @@ def mount_pages(app: FastAPI, backbone: Backbone, desk: Desk, *, public_url: str
         catalog=backbone.catalog,
         now=now,
         person_of=person_of,
+        traffic=traffic,
         public_url=public_url,
         environment=environment,
     )

@@ -24,6 +24,7 @@ from consumers.notifier import NotifierFollower
 from consumers.projector import follow
 from consumers.relay import Relay
 from entrypoints.backbone import Backbone, now, open_backbone
+from entrypoints.charts_warehouse import ChartsWarehouse
 from entrypoints.metered import MeteredBroker, MeteredEventStore, MeteredSource, MeteredWarehouse
 from entrypoints.metrics import Metrics, of_agent, of_projections, of_relay, of_servers
 from entrypoints.parts import dimensions_of, open_broker, open_users, open_warehouse
@@ -184,7 +185,12 @@ def run_serve(settings: ServeSettings, stop: Event, metrics: Metrics) -> None:
     """Serve the HTTP API and the managers' pages."""
     with _backbone(settings, metrics) as backbone:
         metrics.ask_database(backbone.engine, of_projections(backbone.store))
-        serve(backbone, settings, stop, metrics)
+        warehouse = ChartsWarehouse(settings.warehouse_url.get_secret_value()) if settings.warehouse_url else None
+        try:
+            serve(backbone, settings, stop, metrics, traffic=warehouse)
+        finally:
+            if warehouse is not None:
+                warehouse.close()
 
 
 def run_registry(settings: RegistrySettings, stop: Event, metrics: Metrics) -> None:

@@ -19,6 +19,7 @@ from entrypoints.backbone import Backbone, now
 from entrypoints.metrics import Metrics
 from entrypoints.pages import mount_pages
 from entrypoints.settings import ServeSettings
+from warehouse.traffic import HitTraffic
 
 _ASK_SECONDS: Final = 0.5
 _GRACE_SECONDS: Final = 10
@@ -46,8 +47,24 @@ class NoPasswordForFirst(Exception):
         )
 
 
-def serve(backbone: Backbone, settings: ServeSettings, stop: Event, metrics: Metrics, *, environment: str = "") -> None:
-    """Serve until `stop` is set; requests under way are given time to end. `environment` is a word shown on pages.
+def serve(
+    backbone: Backbone,
+    settings: ServeSettings,
+    stop: Event,
+    metrics: Metrics,
+    *,
+    traffic: HitTraffic | None = None,
+    environment: str = "",
+) -> None:
+    """Serve until `stop` is set; requests under way are given time to end.
+
+    Args:
+        backbone: the write side and the read models.
+        settings: where, and for whom.
+        stop: ends it.
+        metrics: of the process.
+        traffic: counts hits for the pages' charts, None where no warehouse is connected.
+        environment: a word that is shown on pages.
 
     Raises:
         NowhereToListen: the port is taken.
@@ -58,7 +75,7 @@ def serve(backbone: Backbone, settings: ServeSettings, stop: Event, metrics: Met
     # Read models that were never built would answer 503 until a projector came; one reading builds them.
     backbone.projector.catch_up()
     app = build_app(backbone, desk, settings, metrics)
-    mount_pages(app, backbone, desk, public_url=settings.public_url, environment=environment)
+    mount_pages(app, backbone, desk, traffic=traffic, public_url=settings.public_url, environment=environment)
     config = uvicorn.Config(
         app,
         host=settings.http_address,

@@ -235,6 +235,9 @@ class AccountSettings(DatabaseSettings):
 class ServeSettings(DatabaseSettings, UsersSettings):
     """The HTTP API and the managers' pages."""
 
+    warehouse_url: Annotated[SecretStr, AfterValidator(_warehouse_url)] | None = Field(
+        default=None, description="the warehouse that the pages' charts ask, as for bi-sink; not set: there are none"
+    )
     http_address: str = Field(default="127.0.0.1", min_length=1, description="the address to listen on")
     http_port: int = Field(default=8080, ge=0, le=65535, description="the port to listen on")
     public_url: str = Field(

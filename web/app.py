@@ -4,11 +4,24 @@ from fastapi import FastAPI
 from nicegui import app as nicegui_app
 from nicegui import ui
 
-from web import changelog_page, list_page, new_page, operations_page, settings_page, test_page, timeline_page
-from web.frame import add_page, add_static_files
+from web import (
+    changelog_page,
+    charts_page,
+    list_page,
+    new_page,
+    operations_page,
+    settings_page,
+    test_page,
+    timeline_page,
+)
+from web.frame import FAVICON, NotFound, Visit, add_page, add_static_files
 from web.guard import Guard
 from web.login_page import add_login
 from web.parts import Parts
+
+
+async def _nothing(visit: Visit) -> None:
+    raise NotFound(f"there is no page at {visit.request.url.path}; the bar above leads to those there are")
 
 
 def mount(app: FastAPI, parts: Parts) -> None:
@@ -24,11 +37,14 @@ def mount(app: FastAPI, parts: Parts) -> None:
     add_page(parts, "/tests/{key}", test_page.build)
     add_page(parts, "/tests/{key}/settings", settings_page.build)
     add_page(parts, "/tests/{key}/changelog", changelog_page.build)
+    add_page(parts, "/tests/{key}/charts", charts_page.build)
     add_page(parts, "/timeline", timeline_page.build)
     add_page(parts, "/operations", operations_page.build)
+    add_page(parts, "/{path:path}", _nothing)
     ui.run_with(
         app,
         title="UserSplit",
+        favicon=FAVICON,
         dark=None,
         language="en-US",
         tailwind=False,

@@ -1,7 +1,7 @@
 """The changelog of a test: who changed what, when, before → after; and what was in force as of a moment."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 
 from nicegui import ui
 
@@ -9,6 +9,7 @@ from domain.people import can_see
 from projections.as_of import InForce, in_force
 from web.conditions_shown import readable_conditions
 from web.frame import Visit, card, frame, note
+from web.moments import read_moment
 from web.rendering import html
 from web.seen_test import address_of, head_of, read_test
 
@@ -17,7 +18,7 @@ async def build(visit: Visit) -> None:
     """Show the changelog."""
     test = await asyncio.to_thread(read_test, visit, visit.key)
     said = visit.said("as_of")
-    moment = _moment(said)
+    moment = read_moment(said)
     then = await asyncio.to_thread(_then, visit, moment) if moment else None
     with frame(visit, f"Changelog of {test.listed.name}"):
         head_of(test, "/changelog")
@@ -46,14 +47,6 @@ def _show_then(visit: Visit, said: str, moment: datetime | None, then: InForce |
     else:
         conditions = readable_conditions(then.settings.conditions, visit.parts.catalog)
         html("as_of.html", then=then, settings=then.settings, conditions=conditions)
-
-
-def _moment(said: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(said)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _then(visit: Visit, moment: datetime) -> InForce | None:

@@ -11,6 +11,8 @@ from projections.test_list import ListedSplitTest
 
 Mark: TypeAlias = Literal["ok", "warn", "bad"]
 _SHORT: Final = timedelta(days=7)
+_TENTH: Final = 10
+"""An effect beyond a tenth of the base rate is a rare one: a test that shows no smaller ones deserves a second look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,7 @@ class Finding:
 
 
 def checklist(
-    test: ListedSplitTest, settings: CurrentSettings, missing_on: Sequence[str], now: datetime, *, smallest: str = ""
+    test: ListedSplitTest, settings: CurrentSettings, missing_on: Sequence[str], now: datetime
 ) -> list[Finding]:
     """Return the findings, in the order in which a manager would ask.
 
@@ -32,14 +34,13 @@ def checklist(
         settings: those in force.
         missing_on: live servers that do not have the newest config yet.
         now: the clock.
-        smallest: the smallest effect that the test can find, in words; empty if it is not known.
     """
     return [
         _code(test),
         _dates(settings, now),
         _servers(missing_on),
         _overlaps(settings),
-        _power(settings, smallest),
+        _power(settings),
     ]
 
 
@@ -93,11 +94,17 @@ def _overlaps(settings: CurrentSettings) -> Finding:
     return Finding(mark="ok", found="It shares split groups with no other test.")
 
 
-def _power(settings: CurrentSettings, smallest: str) -> Finding:
+def _power(settings: CurrentSettings) -> Finding:
     if len([variant for variant in settings.variants if variant.groups]) < 2:  # noqa: PLR2004 - two to compare
         return Finding(mark="warn", found="Only one variant has users.", why="There is nothing to compare it with.")
-    if smallest:
-        return Finding(mark="ok", found=f"The smallest effect it can find: {smallest}.")
+    effects = [variant.smallest_effect for variant in settings.variants if variant.smallest_effect is not None]
+    if effects and settings.base_rate is not None:
+        smallest = readable.smallest_effect(max(effects), settings.base_rate)
+        return Finding(
+            mark="ok" if max(effects) <= settings.base_rate / _TENTH else "warn",
+            found=f"The smallest effect that each of its variants can show: {smallest}.",
+            why="Smaller ones drown in chance. More users or fewer variants show smaller ones.",
+        )
     counted = [variant.users for variant in settings.variants if variant.users is not None]
     if not counted:
         return Finding(

@@ -26,6 +26,7 @@ from web.rendering import html
 
 _LOG: Final = logging.getLogger(__name__)
 _STATIC: Final = Path(__file__).with_name("static")
+FAVICON: Final = _STATIC / "favicon.svg"
 THEME_COOKIE: Final = "usersplit_theme"
 _PATIENCE_SECONDS: Final = 30.0
 
@@ -108,6 +109,7 @@ def add_page(parts: Parts, path: str, build: Build) -> None:
 def add_static_files() -> str:
     """Serve our style sheet, and return its address."""
     nicegui_app.add_static_files("/assets", _STATIC, max_cache_age=31536000)
+    nicegui_app.add_static_file(local_file=FAVICON, url_path="/favicon.ico")
     version = crc32((_STATIC / "pages.css").read_bytes())
     return f"/assets/pages.css?v={version:x}"
 

@@ -1,20 +1,28 @@
 """The list of tests: what there is, at a glance, and what somebody looks for among it."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from nicegui import ui
 
 from projections import laid_out, test_list
 from projections.test_list import ListedSplitTest
+from warehouse.errors import WarehouseError
+from warehouse.traffic import Span
 from web.frame import Visit, card, empty, frame, head
 from web.listing import STATUSES, Listing, Wanted, listing
+from web.parts import Parts
 from web.rendering import html
 from web.sparkline import spark_points
 
-_TYPING_SECONDS = 0.2
+_TYPING_SECONDS: Final = 0.2
+_TRAFFIC: Final = timedelta(hours=24)
+_BUCKET: Final = timedelta(hours=1)
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +125,20 @@ def _read(visit: Visit, wanted: Wanted) -> _Shown:
         found = test_list.rows(connection, search=wanted.search) if wanted.search else everything
         late = laid_out.not_laid_out(connection)
     page = listing(found, everything, wanted, visit.person.actor)
-    traffic: Mapping[str, Sequence[int]] = {}
     now = visit.parts.now()
+    traffic = recent_traffic(visit.parts, now)
     return _Shown(listing=page, lines=[_line(test, late, traffic, now) for test in page.tests])
+
+
+def recent_traffic(parts: Parts, now: datetime) -> Mapping[str, Sequence[int]]:
+    """Return the hits of the last day by test, for sparklines; none where the warehouse has nothing to say."""
+    if parts.traffic is None:
+        return {}
+    try:
+        return parts.traffic.recent(Span(since=now - _TRAFFIC, until=now, bucket=_BUCKET))
+    except WarehouseError as error:
+        _LOG.warning("no sparklines: %s", error)
+        return {}
 
 
 def _line(

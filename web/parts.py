@@ -15,6 +15,7 @@ from events.store import EventStore
 from projections.overview import GenerationOverview
 from projections.progress import ReportProgress
 from usersplit.conditions import Catalog
+from warehouse.traffic import HitTraffic
 
 
 class Operations(Protocol):
@@ -50,6 +51,7 @@ class Parts:
         operations: projections, for operators.
         now: the clock.
         person_of: from the cookies of a request to who is signed in, None for a stranger.
+        traffic: counts hits for charts, None where no warehouse is connected.
         public_url: the address under which browsers see the pages, where a proxy changes `Host`; may be empty.
         environment: a word that is shown beside the name of the product: `production`, `demo`; may be empty.
     """
@@ -62,5 +64,6 @@ class Parts:
     operations: Operations
     now: Callable[[], datetime]
     person_of: Callable[[Mapping[str, str]], Identity | None]
+    traffic: HitTraffic | None = None
     public_url: str = ""
     environment: str = ""

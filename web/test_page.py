@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from nicegui import ui
 
 from domain.errors import NothingChanges
+from projections import readable
 from web.conditions_shown import readable_conditions
 from web.frame import Visit, card, frame, note
 from web.properties_form import PropertiesForm
@@ -100,6 +101,8 @@ class _Overview:
                 settings=settings,
                 conditions=readable_conditions(settings.conditions, self._visit.parts.catalog),
                 total=sum(variant.groups for variant in settings.variants),
+                effect=readable.smallest_effect,
+                shares=readable.percents_shared,
                 counted=any(variant.users is not None for variant in settings.variants),
             )
 

@@ -127,10 +127,15 @@ def of_test(key: str) -> Callable[[str], bool]:
     return lambda url: re.search(rf"/tests/{re.escape(key)}$", url) is not None
 
 
+def chromium_place() -> str | None:
+    """Return where a Chromium is on this machine, None if none is known."""
+    return os.environ.get("USERSPLIT_TEST_CHROMIUM") or next((path for path in CHROMIUM if Path(path).exists()), None)
+
+
 @pytest.fixture(scope="session")
 def chromium(pytestconfig: pytest.Config) -> Iterator[Browser]:
     """A real Chromium; where none is installed, the tests that need it are skipped, or fail with REQUIRE_REAL=1."""
-    place = os.environ.get("USERSPLIT_TEST_CHROMIUM") or next((path for path in CHROMIUM if Path(path).exists()), None)
+    place = chromium_place()
     if place is None:
         remember(pytestconfig, "Chromium", "missing, the tests of the pages were skipped")
         reason = "the pages are tested in a real Chromium: apt-get install chromium, or set USERSPLIT_TEST_CHROMIUM"

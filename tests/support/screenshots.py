@@ -1,0 +1,69 @@
+"""Takes the pictures of docs/screenshots: `make screenshots`. They show the demo, after its play, in Chromium."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from entrypoints.console import console
+from entrypoints.demo import MANAGER, PASSWORD, PRICING, Demo
+from tests.support.pages import ARGUMENTS, chromium_place
+
+PLACE: Final = Path(__file__).parents[2] / "docs" / "screenshots"
+WIDE: Final = {"width": 1280, "height": 800}
+PHONE: Final = {"width": 400, "height": 800}
+OPEN: Final = "coconut_colors"
+"""A test that the play leaves under way, so that there is something to steer."""
+
+
+def main() -> None:
+    """Play the demo, and take a picture of each page."""
+    PLACE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as directory:
+        play = Demo(Path(directory), console())
+        with play.running():
+            play.play()
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=chromium_place(), args=ARGUMENTS)
+                _take_all(browser, play.pages_url)
+                browser.close()
+
+
+def _take_all(browser: Browser, url: str) -> None:
+    for look, size, scheme in (("", WIDE, "light"), ("-dark", WIDE, "dark"), ("-phone", PHONE, "light")):
+        context = browser.new_context(base_url=url, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]  # a literal
+        page = context.new_page()
+        page.goto("/login")
+        _take(page, f"login{look}")
+        page.get_by_label("Name").fill(MANAGER)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url("/")
+        for name, address in _ADDRESSES.items():
+            page.goto(address)
+            page.wait_for_selector("#main")
+            page.wait_for_timeout(1500)  # charts and counts are drawn when they come
+            _take(page, f"{name}{look}")
+        context.close()
+
+
+_ADDRESSES: Final = {
+    "tests": "/",
+    "test": f"/tests/{PRICING}",
+    "settings": f"/tests/{PRICING}/settings",
+    "charts": f"/tests/{PRICING}/charts?window=hour",
+    "changelog": f"/tests/{PRICING}/changelog",
+    "timeline": "/timeline?over=1",
+    "operations": "/operations",
+}
+
+
+def _take(page: Page, name: str) -> None:
+    page.screenshot(path=PLACE / f"{name}.png", full_page=True)
+    sys.stdout.write(f"docs/screenshots/{name}.png\n")
+
+
+if __name__ == "__main__":
+    main()
