@@ -61,7 +61,9 @@ class Identity:
     @property
     def actor(self) -> Actor:
         """The same person as commands know people; what a token may not do is asked for before (`require`)."""
-        return Actor(name=self.name, is_superuser=self.role == "superuser")
+        return Actor(
+            name=self.name, is_superuser=self.role == "superuser", may_override="override" in PERMISSIONS_OF[self.role]
+        )
 
     @property
     def permissions(self) -> frozenset[Permission]:

@@ -119,7 +119,7 @@ class Demo:
         """Run UserSplit and the coconut store, until the block ends."""
         self._say("Starting UserSplit on embedded parts: SQLite, DuckDB, and the Kafka broker inside librdkafka")
         self._tell("(that broker is in memory and forgets everything with this process: it is for trials)")
-        with self._usersplit, _coconut_store(self._usersplit) as url:
+        with self._usersplit, coconut_store(self._usersplit) as url:
             self._store_url = url
             self._let_people_in()
             self._visitors = Visitors(url)
@@ -353,7 +353,7 @@ def compare(*, shown: Counter[Shown], in_bi: Counter[Shown], accounting: Mapping
 
 
 @contextmanager
-def _coconut_store(usersplit: EmbeddedUserSplit) -> Iterator[str]:
+def coconut_store(usersplit: EmbeddedUserSplit) -> Iterator[str]:
     """Run the store as a process of its own; end it in a way that lets it deliver its last hits."""
     port = _free_port()
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and example

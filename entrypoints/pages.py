@@ -36,6 +36,8 @@ def mount_pages(
         store=backbone.store,
         registry=REGISTRY,
         split_tests=backbone.split_tests,
+        user_groups=backbone.user_groups,
+        overrides=backbone.overrides,
         catalog=backbone.catalog,
         now=now,
         person_of=person_of,

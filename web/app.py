@@ -7,9 +7,11 @@ from nicegui import ui
 from web import (
     changelog_page,
     charts_page,
+    groups_page,
     list_page,
     new_page,
     operations_page,
+    qa_page,
     settings_page,
     test_page,
     timeline_page,
@@ -39,6 +41,10 @@ def mount(app: FastAPI, parts: Parts) -> None:
     add_page(parts, "/tests/{key}/changelog", changelog_page.build)
     add_page(parts, "/tests/{key}/charts", charts_page.build)
     add_page(parts, "/timeline", timeline_page.build)
+    add_page(parts, "/groups", groups_page.build)
+    add_page(parts, "/new-group", groups_page.build_new)
+    add_page(parts, "/groups/{key}", groups_page.build_one)
+    add_page(parts, "/qa", qa_page.build)
     add_page(parts, "/operations", operations_page.build)
     add_page(parts, "/{path:path}", _nothing)
     ui.run_with(

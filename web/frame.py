@@ -121,6 +121,7 @@ def frame(visit: Visit, title: str) -> Iterator[None]:
     ui.dark_mode(value={"dark": True, "light": False}.get(visit.request.cookies.get(THEME_COOKIE, "")))
     here = visit.request.url.path
     place = max((address for address, _ in PLACES if here.startswith(address)), key=len)
+    place = "/groups" if here == "/new-group" else place
     html(
         "top.html",
         places=PLACES,

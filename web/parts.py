@@ -9,7 +9,9 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from accounts.identity import Identity
+from commands.overrides import OverrideCommands
 from commands.split_tests import SplitTestCommands
+from commands.user_groups import UserGroupCommands
 from events.registry import FactRegistry
 from events.store import EventStore
 from projections.overview import GenerationOverview
@@ -47,6 +49,8 @@ class Parts:
         store: the log; for answers as of a moment.
         registry: of its facts.
         split_tests: the commands on tests.
+        user_groups: the commands on user groups.
+        overrides: the commands of QA.
         catalog: the filters of conditions.
         operations: projections, for operators.
         now: the clock.
@@ -60,6 +64,8 @@ class Parts:
     store: EventStore
     registry: FactRegistry
     split_tests: SplitTestCommands
+    user_groups: UserGroupCommands
+    overrides: OverrideCommands
     catalog: Catalog
     operations: Operations
     now: Callable[[], datetime]

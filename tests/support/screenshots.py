@@ -56,6 +56,8 @@ _ADDRESSES: Final = {
     "charts": f"/tests/{PRICING}/charts?window=hour",
     "changelog": f"/tests/{PRICING}/changelog",
     "timeline": "/timeline?over=1",
+    "groups": "/groups",
+    "qa": "/qa",
     "operations": "/operations",
 }
 
