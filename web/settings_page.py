@@ -199,4 +199,7 @@ class SettingsPage:
 
     def _side(self) -> None:
         with card("What this would mean"):
-            note("No users table is connected, so nobody is counted. An operator connects one: see docs/audience.md.")
+            note(
+                "Proposing prepares these settings: split groups are drawn, and users and overlaps are counted where a "
+                "users table is connected. The result stands on the page “Overview”. What is in force stays until then."
+            )
