@@ -8,6 +8,7 @@ from typing import cast
 
 from usersplit._additional_conditions import AdditionalChecks
 from usersplit._config import SplitTestConfig
+from usersplit._config_set import ConfigSet
 from usersplit._decision import (
     PROBLEMS,
     SENTENCES,
@@ -57,13 +58,15 @@ class Checker:
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._configs = configs
-        self._published = configs.published
         self._hits = hits
         self._environment_name = environment_name
         self._additional = AdditionalChecks(additional_conditions)
         self._now_ns = now_ns
         self._problems = Problems()
-        self._view = View(self._published.current, environment_name, self._additional)
+        self._is_asleep = False
+        self._view = View(ConfigSet({}), environment_name, self._additional, now_ns)
+        self._quick = self._view.quick
+        configs.published.watch(self)
 
     def get_active_variant(
         self,
@@ -77,20 +80,15 @@ class Checker:
         The hit is logged at once. Where the variant is shown later, or perhaps never, pass `log_hit=False` and call
         `log_hit` when it is shown; for the control variant too, or the arms cannot be compared.
         """
-        # The usual case, in one look into a dictionary and one compiled function. All else goes the longer way.
+        # The usual case: a look into a dictionary, and one compiled function. All else goes the longer way.
         try:
-            view = self._view
-            if view.source is not self._published.current:
-                view = self._renewed_view()
-            config = view.quick[key]
-            if view.overrides is None or not view.overrides.touch(user):
-                variant = config.check(user, environment, self._now_ns)
-                if variant is None:
-                    return None
-                if variant:
-                    if log_hit and config.logs_hits and self._hits is not None:
-                        self._log(self._hits, config, variant, user, environment)
-                    return variant
+            variant = self._quick[key](user, environment)
+            if variant is None:
+                return None
+            if variant:
+                if log_hit and self._hits is not None:
+                    self._log_usual(self._hits, self._view.source.tests[key], variant, user, environment)
+                return variant
         except Exception:  # noqa: BLE001, S110 - whatever it is, the longer way says it
             pass
         return self._asked(key, user, environment, log_hit=log_hit)
@@ -115,17 +113,16 @@ class Checker:
                 holds no others. Keys that are no test are passed over, for old clients send many.
         """
         try:
-            view = self._renewed_view()
-            if supported is not None:
-                # As it came from outside: anything may be in it.
-                sent = cast("Collection[object]", supported)
-                keys = [key for key in sent if isinstance(key, str) and key in view.source.tests]
-                environment = dataclasses.replace(environment or Environment(), supported_tests=frozenset(keys))
-            else:
-                found = self._all_at_once(view, user, environment)
+            if supported is None:
+                found = self._all_at_once(user, environment)
                 if found is not None:
-                    return self._logged(view, found, user, environment) if log_hits else found
-                keys = list(view.source.tests)
+                    return self._logged(found, user, environment) if log_hits else found
+                keys = list(self._awake_view().source.tests)
+            else:
+                # As it came from outside: anything may be in it.
+                sent, tests = cast("Collection[object]", supported), self._awake_view().source.tests
+                keys = [key for key in sent if isinstance(key, str) and key in tests]
+                environment = dataclasses.replace(environment or Environment(), supported_tests=frozenset(keys))
         except Exception as error:  # noqa: BLE001 - the promise of this class
             self._problems.note("", "failed", error)
             return {}
@@ -143,8 +140,8 @@ class Checker:
         """Answer as `get_active_variant` does, with the reason; no hit is logged and nothing counted."""
         config: SplitTestConfig | None = None
         try:
-            config = self._renewed_view().source.tests.get(key)
-            resolution = self._renewed_view().resolve(key, user, environment, self._now_ns())
+            config = self._awake_view().source.tests.get(key)
+            resolution = self._awake_view().resolve(key, user, environment, self._now_ns())
             return _answer(key, resolution, user, environment)
         except Exception as error:  # noqa: BLE001 - the promise of this class
             detail = f"The check failed: {safe_text(error)}."
@@ -185,7 +182,7 @@ class Checker:
         try:
             if variant is None or self._hits is None:
                 return False
-            view = self._renewed_view()
+            view = self._awake_view()
             config = view.source.tests.get(key)
             problem = "unknown_test" if config is None else problem_of(user, environment)
             if problem is not None or config is None:
@@ -215,18 +212,26 @@ class Checker:
         """
         return self._problems.dead_keys()
 
-    def _renewed_view(self) -> View:
-        view = self._view
-        current = self._published.current
-        if view.source is not current:
+    def take(self, current: ConfigSet) -> None:
+        """Answer from these configs from now on; the source of configs calls it."""
+        self._view = View(current, self._environment_name, self._additional, self._now_ns)
+        self._quick = self._view.quick
+
+    def fall_asleep(self) -> None:
+        """Wake the source of configs at the next check; called in a forked child."""
+        self._quick = {}
+        self._is_asleep = True
+
+    def _awake_view(self) -> View:
+        if self._is_asleep:
+            self._is_asleep = False
             self._configs.wake()
-            view = self._view = View(self._published.current, self._environment_name, self._additional)
-        return view
+        return self._view
 
     def _asked(self, key: str, user: Unit, environment: Environment | None, *, log_hit: bool) -> str | None:
         """Answer by the reference, and take note of what has to be mended."""
         try:
-            resolution = self._renewed_view().resolve(key, user, environment, self._now_ns())
+            resolution = self._awake_view().resolve(key, user, environment, self._now_ns())
             config, variant = resolution.config, resolution.variant
             if variant is None or config is None:
                 self._problems.note(key, resolution.reason, resolution.error)
@@ -238,36 +243,37 @@ class Checker:
             return None
         return variant
 
-    def _all_at_once(self, view: View, user: Unit, environment: Environment | None) -> dict[str, str] | None:
+    def _all_at_once(self, user: Unit, environment: Environment | None) -> dict[str, str] | None:
         """Return the variants by the compiled checks of all tests, or None where they do not suffice."""
+        view = self._awake_view() if self._is_asleep else self._view
         try:
             if view.overrides is not None and view.overrides.touch(user):
                 return None
-            answered = view.source.bulk().variants(user, environment, self._now_ns)
+            bulk = view.source.compiled_bulk or view.source.bulk()
+            found = bulk.variants(user, environment, self._now_ns)
         except Exception:  # noqa: BLE001 - asked one by one, it is said what is wrong
             return None
-        if answered is None:
-            return None
-        found, undecided = answered
-        for key in (*(config.key for config in undecided), *(key for key in view.additional if key in found)):
+        if found is None or not (bulk.singly or view.additional):
+            return found
+        for key in (*bulk.singly, *(key for key in view.additional if key in found)):
             found.pop(key, None)
             variant = self._asked(key, user, environment, log_hit=False)
             if variant is not None:
                 found[key] = variant
         return found
 
-    def _logged(self, view: View, found: dict[str, str], user: Unit, environment: Environment | None) -> dict[str, str]:
+    def _logged(self, found: dict[str, str], user: Unit, environment: Environment | None) -> dict[str, str]:
+        tests = self._view.source.tests
         for key, variant in found.items():
-            config = view.source.tests[key]
-            if config.logs_hits and self._hits is not None:
-                self._log(self._hits, config, variant, user, environment)
+            if self._hits is not None and key in tests:
+                self._log_usual(self._hits, tests[key], variant, user, environment)
         return found
 
     def _membership(
         self, key: str, user: Unit, environment: Environment | None, *, with_detail: bool = False
     ) -> GroupAnswer:
         try:
-            config = self._renewed_view().source.user_groups.get(key)
+            config = self._awake_view().source.user_groups.get(key)
             if config is None:
                 return GroupAnswer(key=key, is_member=False, reason="unknown_group", detail=SENTENCES["unknown_group"])
             reason = problem_of(user, environment) or decide_membership(config, user, environment)
@@ -288,6 +294,23 @@ class Checker:
         except Exception as error:  # noqa: BLE001 - the promise of this class
             detail = f"The check failed: {safe_text(error)}."
             return GroupAnswer(key=safe_key(key), is_member=False, reason="failed", detail=detail)
+
+    def _log_usual(
+        self, hits: HitLogger, config: SplitTestConfig, variant: str, user: Unit, environment: Environment | None
+    ) -> None:
+        """Log a hit of a compiled check, whose unit is a plain one with a split group, if the test still runs."""
+        if config.logs_hits:
+            unit_type, unit_id = unit_identity(user)
+            hits.log(
+                test_key=config.key,
+                variant=variant,
+                unit_type=unit_type,
+                unit_id=unit_id,
+                settings_group=config.settings_group,
+                split_group=user.split_group,
+                platform="" if environment is None else environment.platform,
+                country="" if environment is None else environment.country,
+            )
 
     def _log(
         self,

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias, cast
 
-from usersplit._compiled_check import CLIENT_TYPES, TEST_USER, UNDECIDED
+from usersplit._compiled_check import CLIENT_TYPES, TEST_USER
 from usersplit._config import SplitTestConfig
 from usersplit._split_groups import SPLIT_GROUPS
 from usersplit._units import Environment, Guest, User
-from usersplit.conditions._compile import NOBODY
+from usersplit.conditions._compile import NOBODY, SHARED
 from usersplit.conditions._compile_fused import FusedExpressions
 from usersplit.conditions._source import Constants, compiled
 
 # Few enough that compiling one part never holds up the threads that check, and that a changed test costs little.
-TESTS_PER_PART: Final = 16
+TESTS_PER_PART: Final = 32
 
 _PartCheck: TypeAlias = Callable[[Mapping[str, object], Mapping[str, object], int, int, dict[str, str]], None]
 
@@ -41,13 +41,14 @@ class BulkCheck:
 
     Attributes:
         parts: the tests in groups, each compiled by itself.
+        singly: the keys of tests that have to be asked one by one: they need more than the unit and the environment.
     """
 
-    __slots__ = ("_checks", "_singly", "parts")
+    __slots__ = ("_checks", "parts", "singly")
 
     def __init__(self, tests: Iterable[SplitTestConfig], earlier: "BulkCheck | None" = None) -> None:
         giving = [config for config in tests if config.may_give_variants]
-        self._singly: Final = [config for config in giving if config.type in CLIENT_TYPES]
+        self.singly: Final = tuple(config.key for config in giving if config.type in CLIENT_TYPES)
         fused = [config for config in giving if config.type not in CLIENT_TYPES]
         known = {} if earlier is None else {part.identity: part for part in earlier.parts}
         self.parts: Final[tuple[_Part, ...]] = tuple(
@@ -57,10 +58,8 @@ class BulkCheck:
         )
         self._checks: Final = [part.check for part in self.parts]
 
-    def variants(
-        self, unit: object, environment: object, now_ns: Callable[[], int]
-    ) -> tuple[dict[str, str], list[SplitTestConfig]] | None:
-        """Return the variants by key, and the tests that have to be asked one by one; None if that is all of them.
+    def variants(self, unit: object, environment: object, now_ns: Callable[[], int]) -> dict[str, str] | None:
+        """Return the variants by key, of all tests but those to be asked singly; None if all have to be.
 
         May raise what the objects it is given raise.
         """
@@ -83,14 +82,7 @@ class BulkCheck:
         now = now_ns()
         for check in self._checks:
             check(profile, visit, group, now, found)
-        strange: list[SplitTestConfig] = []
-        for config in self._singly:
-            variant = config.check(unit, environment, now_ns)
-            if variant == UNDECIDED:
-                strange.append(config)
-            elif variant is not None:
-                found[config.key] = variant
-        return found, strange
+        return found
 
 
 def _compile_part(configs: tuple[SplitTestConfig, ...]) -> _PartCheck:
@@ -99,9 +91,8 @@ def _compile_part(configs: tuple[SplitTestConfig, ...]) -> _PartCheck:
     lines: list[str] = []
     for config in configs:
         lines += _lines(config, fused, constants)
-    return cast(
-        "_PartCheck", compiled("profile, visit, group, now, found", [*fused.reading, *lines, "return"], constants)
-    )
+    body = [*fused.reading(), *lines, "return"]
+    return cast("_PartCheck", compiled("profile, visit, group, now, found", body, constants, SHARED))
 
 
 def _lines(config: SplitTestConfig, fused: FusedExpressions, constants: Constants) -> list[str]:
@@ -112,14 +103,14 @@ def _lines(config: SplitTestConfig, fused: FusedExpressions, constants: Constant
         if config.result_scope == "worldwide" or not conditions:
             return [given]
         return [f"if {conditions[0]}:", f" {given}"]
-    tests = ["index", *conditions]
+    # The conditions first: with its attributes read, a leaf costs less than a look into the table.
+    tests = [*conditions, f"(index := {constants.name(config.variant_by_group)}[group])"]
     if config.status == "in_dev":
-        tests.insert(1, fused.expression(TEST_USER.root))
+        tests.insert(0, fused.expression(TEST_USER.root))
     else:
         starts_at, ends_at = constants.name(config.starts_at_ns), constants.name(config.ends_at_ns)
         tests.append(f"{starts_at} <= now < {ends_at}")
     return [
-        f"index = {constants.name(config.variant_by_group)}[group]",
         f"if {' and '.join(tests)}:",
         f" found[{key}] = {constants.name(config.variants)}[index]",
     ]

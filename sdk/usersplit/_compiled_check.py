@@ -10,20 +10,22 @@ It may raise whatever the objects it is given raise, which is UNDECIDED as well.
 test that is about to give a variant: it costs as much as half the rest of a check.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias, cast
 
+from usersplit._split_groups import SPLIT_GROUPS
 from usersplit._units import Environment, Guest, User
 from usersplit.conditions._catalog import Catalog, Filter
-from usersplit.conditions._compile import NOBODY, expression
+from usersplit.conditions._compile import NOBODY, SHARED, expression
 from usersplit.conditions._conditions import Conditions, parse
 from usersplit.conditions._source import Constants, compiled
 from usersplit.conditions._types import Scope
 
 UNDECIDED: Final = ""
 
-Check: TypeAlias = Callable[[object, object, Callable[[], int]], str | None]
-"""A function of the unit, the environment and the clock."""
+Check: TypeAlias = Callable[[object, object], str | None]
+"""A function of the unit and the environment."""
 
 TEST_USER: Final = parse(
     [{"filter": "is_test_user", "operator": "eq", "value": "Yes"}],
@@ -32,19 +34,30 @@ TEST_USER: Final = parse(
 CLIENT_TYPES: Final = frozenset({"client", "mixed"})
 """Types of tests that the visitor's client has to support."""
 
+_SHARED: Final = {**SHARED, "User": User, "Guest": Guest, "Environment": Environment, "nobody": NOBODY}
+_BY_THE_SYSTEM_CLOCK: Final = {**_SHARED, "now_ns": time.time_ns}
 _SOURCES: Final[Mapping[Scope, str]] = {"user": "profile", "environment": "visit"}
-_PARAMETERS: Final = "unit, environment, now_ns"
+_PARAMETERS: Final = "unit, environment"
+_ENVIRONMENT_LINES: Final = (
+    "if environment is not None and type(environment) is not Environment:",
+    f" return {UNDECIDED!r}",
+)
+_UNIT_LINES: Final = (
+    "if type(unit) is not User and type(unit) is not Guest:",
+    f" return {UNDECIDED!r}",
+)
 
 
-def undecided(unit: object, environment: object, now_ns: Callable[[], int]) -> str | None:  # noqa: ARG001 - a Check
+def undecided(unit: object, environment: object) -> str | None:  # noqa: ARG001 - a Check
     """Leave every question to the slow path."""
     return UNDECIDED
 
 
 def compile_nobody() -> Check:
     """Return the check of a test that gives nobody a variant."""
-    constants = Constants()
-    return cast("Check", compiled(_PARAMETERS, [*_unit_lines(constants), "return None"], constants))
+    return cast(
+        "Check", compiled(_PARAMETERS, [*_UNIT_LINES, *_ENVIRONMENT_LINES, "return None"], Constants(), _SHARED)
+    )
 
 
 def compile_drawn(
@@ -55,6 +68,7 @@ def compile_drawn(
     dates_ns: tuple[int, int] | None,
     for_test_users: bool,
     client_key: str | None,
+    now_ns: Callable[[], int] = time.time_ns,
 ) -> Check:
     """Return the check of a test that gives variants by split group.
 
@@ -65,50 +79,44 @@ def compile_drawn(
         dates_ns: the first moment, and the first moment no more; None is always.
         for_test_users: nobody but test users gets one.
         client_key: the test's key, if the client has to support it.
+        now_ns: the clock.
     """
     constants = Constants()
-    lines = [*_unit_lines(constants), *_client_lines(client_key, constants)]
-    lines += [
-        "group = unit.split_group",
-        "if type(group) is not int or group < 1:",  # beyond 2400 the table ends: IndexError
-        f" return {UNDECIDED!r}",
-        f"index = {constants.name(variant_by_group)}[group]",
-    ]
-    tests = ["index"]
-    if for_test_users:
-        tests.append(expression(TEST_USER.root, constants, _SOURCES))
-    lines += _visit_lines(conditions, constants)
+    lines = [*_ENVIRONMENT_LINES, *_client_lines(client_key, constants), *_source_lines(conditions)]
+    tests = [expression(TEST_USER.root, constants, _SOURCES)] if for_test_users else []
     if not conditions.is_everybody:
         tests.append(expression(conditions.root, constants, _SOURCES))
-    if dates_ns is not None:
-        tests.append(f"{constants.name(dates_ns[0])} <= now_ns() < {constants.name(dates_ns[1])}")
-    lines += [f"if {' and '.join(tests)}:", f" return {constants.name(variants)}[index]", "return None"]
-    return cast("Check", compiled(_PARAMETERS, lines, constants))
+    # That the unit is one is looked at only where it would get something: what has no profile failed before.
+    lines += [
+        f"if {' and '.join(tests) or True}:",
+        *(f" {line}" for line in _UNIT_LINES),
+        " group = unit.split_group",
+        f" if type(group) is not int or not 0 < group <= {SPLIT_GROUPS}:",
+        f"  return {UNDECIDED!r}",
+        f" index = {constants.name(variant_by_group)}[group]",
+        f" if {_in_variant(dates_ns, constants)}:",
+        f"  return {constants.name(variants)}[index]",
+        "return None",
+    ]
+    shared = _BY_THE_SYSTEM_CLOCK if now_ns is time.time_ns else {**_SHARED, "now_ns": now_ns}
+    return cast("Check", compiled(_PARAMETERS, lines, constants, shared))
+
+
+def _in_variant(dates_ns: tuple[int, int] | None, constants: Constants) -> str:
+    if dates_ns is None:
+        return "index"
+    return f"index and {constants.name(dates_ns[0])} <= now_ns() < {constants.name(dates_ns[1])}"
 
 
 def compile_result(result: str, conditions: Conditions | None, client_key: str | None) -> Check:
     """Return the check of a finished test: its result, for everybody or for those who meet the conditions."""
     constants = Constants()
-    lines = [*_unit_lines(constants), *_client_lines(client_key, constants)]
+    lines = [*_UNIT_LINES, *_ENVIRONMENT_LINES, *_client_lines(client_key, constants)]
     if conditions is not None and not conditions.is_everybody:
-        lines += _visit_lines(conditions, constants)
+        lines += _source_lines(conditions)
         lines += [f"if not {expression(conditions.root, constants, _SOURCES)}:", " return None"]
     lines.append(f"return {constants.name(result)}")
-    return cast("Check", compiled(_PARAMETERS, lines, constants))
-
-
-def _unit_lines(constants: Constants) -> list[str]:
-    user, guest, environment = constants.name(User), constants.name(Guest), constants.name(Environment)
-    return [
-        f"if type(unit) is {user}:",
-        " profile = unit.attributes",
-        f"elif type(unit) is {guest}:",
-        f" profile = {constants.name(NOBODY)}",
-        "else:",
-        f" return {UNDECIDED!r}",
-        f"if environment is not None and type(environment) is not {environment}:",
-        f" return {UNDECIDED!r}",
-    ]
+    return cast("Check", compiled(_PARAMETERS, lines, constants, _SHARED))
 
 
 def _client_lines(client_key: str | None, constants: Constants) -> list[str]:
@@ -121,8 +129,10 @@ def _client_lines(client_key: str | None, constants: Constants) -> list[str]:
     ]
 
 
-def _visit_lines(conditions: Conditions, constants: Constants) -> list[str]:
-    if all(each.scope == "user" for each in conditions.filters_used):
-        return []
-    nothing = constants.name(NOBODY)
-    return [f"visit = {nothing} if environment is None else environment._filter_values or environment.filter_values()"]
+def _source_lines(conditions: Conditions) -> list[str]:
+    lines = ["profile = unit.attributes"]
+    if any(each.scope == "environment" for each in conditions.filters_used):
+        lines += [
+            "visit = nobody if environment is None else environment._filter_values or environment.filter_values()"
+        ]
+    return lines

@@ -3,8 +3,9 @@
 The format of the document is described in docs/config-documents.md.
 """
 
+import time
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -74,9 +75,10 @@ class SplitTestConfig:
         is_drawn = self.status in ("running", "in_dev") and bool(self.settings_group)
         object.__setattr__(self, "may_give_variants", is_drawn or bool(self.result))
         object.__setattr__(self, "logs_hits", self.status not in _OVER)
-        object.__setattr__(self, "check", self._compiled())
+        object.__setattr__(self, "check", self.compiled())
 
-    def _compiled(self) -> Check:
+    def compiled(self, now_ns: Callable[[], int] = time.time_ns) -> Check:
+        """Return `check`, with a clock."""
         if self.status == "discarded":
             return undecided  # asking for it is dead code, which the longer way takes note of
         if not self.may_give_variants:
@@ -92,6 +94,7 @@ class SplitTestConfig:
             dates_ns=(self.starts_at_ns, self.ends_at_ns) if self.status == "running" else None,
             for_test_users=self.status == "in_dev",
             client_key=client_key,
+            now_ns=now_ns,
         )
 
 
@@ -151,7 +154,12 @@ def _variants(document: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], S
         raise MalformedConfig(f"The config of {key} needs a list of variants.")
     names = [""]
     control = ""
-    table = array("H", bytes(2 * (SPLIT_GROUPS + 1)))
+    # A byte per group where it can be: with a thousand tests in memory it is the largest part of a config.
+    is_small = len(declared) < 256  # noqa: PLR2004 - what a byte counts
+    table: bytearray | array[int] = (
+        bytearray(SPLIT_GROUPS + 1) if is_small else array("H", bytes(2 * (SPLIT_GROUPS + 1)))
+    )
+    owned = 0
     for variant in declared:
         if not isinstance(variant, dict) or not isinstance(variant.get("split_groups"), list):
             raise MalformedConfig(f"A variant of {key} needs a name and a list of split_groups.")
@@ -159,18 +167,22 @@ def _variants(document: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], S
         if not isinstance(name, str) or not name or name in names:
             raise MalformedConfig(f"A variant of {key} needs a name of its own, not {shown(name)}.")
         control = name if variant.get("is_control") is True else control
-        _own(variant["split_groups"], len(names), table, key)
+        groups = _split_groups(variant["split_groups"], key)
+        index, owned = len(names), owned + len(groups)
+        for group in groups:
+            table[group] = index
         names.append(name)
-    # A byte per group where it can be: with a thousand tests in memory it is the largest part of a config.
-    return tuple(names), bytes(table.tolist()) if len(names) <= 256 else table, control  # noqa: PLR2004 - a byte
+    if owned != SPLIT_GROUPS + 1 - table.count(0):
+        raise MalformedConfig(f"The variants of {key} own a split group twice.")
+    return tuple(names), bytes(table) if isinstance(table, bytearray) else table, control
 
 
-def _own(groups: list[object], index: int, table: "array[int]", key: str) -> None:
-    """Note in the table that the variant at `index` owns the groups."""
-    for group in groups:
-        if type(group) is not int or not 0 < group <= SPLIT_GROUPS or table[group]:
-            raise MalformedConfig(f"The variants of {key} cannot own {shown(group)}: no split group, or owned twice.")
-        table[group] = index
+def _split_groups(groups: list[Any], key: str) -> list[int]:
+    """Return the groups if they are. Looked at as a whole: one by one, it is most of the work of reading a config."""
+    if groups and (set(map(type, groups)) != {int} or min(groups) < 1 or max(groups) > SPLIT_GROUPS):
+        wrong = next(group for group in groups if type(group) is not int or not 0 < group <= SPLIT_GROUPS)
+        raise MalformedConfig(f"The variants of {key} cannot own {shown(wrong)}, which is no split group.")
+    return groups
 
 
 def _result(document: Mapping[str, Any], key: str, status: Status) -> tuple[str, ResultScope]:

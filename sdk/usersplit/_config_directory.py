@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from usersplit._config_problems import ConfigProblems
-from usersplit._config_set import ConfigSet, Published
+from usersplit._config_set import Published
 from usersplit._documents import Config, parse_config, unknown_without
 from usersplit._errors import UnreadableConfig
 
@@ -26,7 +26,7 @@ class ConfigDirectory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.published = Published(ConfigSet({}))
+        self.published = Published()
         self.problems = ConfigProblems()
         self._versions: dict[str, FileVersion] = {}
 
@@ -55,7 +55,7 @@ class ConfigDirectory:
                 time.sleep(0)  # a look at many files must not hold up the threads that check
         # In this order: a fork in between leaves the child with files to read again, not with files it never read.
         if has_changed:
-            self.published.current = ConfigSet(configs, before)
+            self.published.publish(configs)
         self._versions = versions
         self.problems.publish()
         return True

@@ -1,12 +1,15 @@
 """All configs as of one moment: what a checker answers from until the next one is published."""
 
+import threading
+import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from usersplit._compiled_bulk import BulkCheck
 from usersplit._config import SplitTestConfig
 from usersplit._documents import Config
+from usersplit._forks import watch_forks
 from usersplit._overrides import EnvironmentOverrides, Overrides
 from usersplit._user_group_config import UserGroupConfig
 
@@ -44,10 +47,53 @@ class ConfigSet:
         return bulk
 
 
+class Watcher(Protocol):
+    """Who answers from the set in force. Neither method may raise, for publishing must not fail."""
+
+    def take(self, current: ConfigSet) -> None:
+        """Answer from `current` from now on."""
+        ...
+
+    def fall_asleep(self) -> None:
+        """Answer nothing before `Configs.wake` was called: this is a forked child, where no thread runs."""
+        ...
+
+
 class Published:
-    """Holds the set of configs in force. A source replaces `current`; checkers look whether it is still the same."""
+    """The set of configs in force, and those who answer from it.
 
-    __slots__ = ("current",)
+    The set is handed to them, by the thread that read it: so a check need not even look whether there is a new one.
+    """
 
-    def __init__(self, current: ConfigSet) -> None:
-        self.current = current
+    def __init__(self) -> None:
+        self.current = ConfigSet({})
+        self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        watch_forks(self)
+
+    def publish(self, by_place: Mapping[str, Config]) -> None:
+        """Put these configs in force."""
+        with self._lock:
+            self.current = ConfigSet(by_place, self.current)
+            self._hand_over()
+
+    def watch(self, watcher: Watcher) -> None:
+        """Hand `watcher` the set in force, and every later one, while it is alive."""
+        with self._lock:
+            self._watchers.add(watcher)
+            watcher.take(self.current)
+
+    def wake(self) -> None:
+        """Hand over again the set in force."""
+        with self._lock:
+            self._hand_over()
+
+    def after_fork_in_child(self) -> None:
+        """Let the first check wake the source; the parent may have been about to hand a set over."""
+        self._lock = threading.Lock()
+        for watcher in list(self._watchers):
+            watcher.fall_asleep()
+
+    def _hand_over(self) -> None:
+        for watcher in list(self._watchers):
+            watcher.take(self.current)

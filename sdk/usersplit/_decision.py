@@ -169,16 +169,14 @@ def _outside_dates(config: SplitTestConfig, now_ns: int) -> Reason | None:
 def _drawn(config: SplitTestConfig, unit: Unit, environment: Environment | None) -> tuple[str | None, Reason]:
     if not _is_supported(config, environment):
         return None, "not_supported"
-    # The split group before the conditions: a look into a table against a walk through a tree.
+    # The conditions before the split group: who does not meet them need not carry one.
+    if not meets(config.conditions, unit, environment):
+        return None, "conditions_not_met"
     group = unit.split_group
     if not is_split_group(group):
         return None, "no_split_group"
     index = config.variant_by_group[group]
-    if not index:
-        return None, "split_group_not_in_test"
-    if not meets(config.conditions, unit, environment):
-        return None, "conditions_not_met"
-    return config.variants[index], "in_variant"
+    return (config.variants[index], "in_variant") if index else (None, "split_group_not_in_test")
 
 
 def _is_supported(config: SplitTestConfig, environment: Environment | None) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from usersplit._config import SplitTestConfig
-from usersplit._config_set import ConfigSet, Published
+from usersplit._config_set import Published
 from usersplit._documents import config_from_document, decoded, place_of
 from usersplit._errors import MalformedConfig
 
@@ -14,13 +14,13 @@ class Configs(Protocol):
 
     @property
     def published(self) -> Published:
-        """What holds the set of configs in force, the same object at all times. A check reads it and nothing else."""
+        """The set of configs in force, which hands every later one to its checkers; the same object at all times."""
         ...
 
     def wake(self) -> None:
-        """Start what keeps the configs fresh, if it does not run. A checker calls it for each new set; raises nothing.
+        """Start what keeps the configs fresh, if it does not run, and call `published.wake`. Raises nothing.
 
-        In a forked child, where no thread survives, a source publishes its set anew: so the first check wakes it.
+        In a forked child, where no thread survives, the first check calls it.
         """
         ...
 
@@ -33,7 +33,7 @@ class MemoryConfigs:
     """Configs from documents in memory, of every kind: JSON texts, or the same decoded."""
 
     def __init__(self, documents: Iterable[Mapping[str, Any] | str | bytes] = ()) -> None:
-        self.published = Published(ConfigSet({}))
+        self.published = Published()
         for document in documents:
             self.put(document)
 
@@ -53,12 +53,13 @@ class MemoryConfigs:
         known = self.published.current.by_place.get(place)
         if known is not None and known.position >= config.position:
             return False
-        self._publish({**self.published.current.by_place, place: config})
+        self.published.publish({**self.published.current.by_place, place: config})
         return True
 
     def forget(self, key: str) -> None:
         """Drop the config of the test `key`, as if its file were removed; also by place: `~overrides`."""
-        self._publish({place: config for place, config in self.published.current.by_place.items() if place != key})
+        kept = {place: config for place, config in self.published.current.by_place.items() if place != key}
+        self.published.publish(kept)
 
     def find(self, key: str) -> SplitTestConfig | None:
         """Return the config of the test `key`, or None for an unknown one."""
@@ -69,11 +70,8 @@ class MemoryConfigs:
         return tuple(self.published.current.tests)
 
     def wake(self) -> None:
-        """Do nothing: nothing sleeps."""
+        """Let checkers in a forked child answer again."""
+        self.published.wake()
 
     def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
-
-    def _publish(self, by_place: Mapping[str, Any]) -> None:
-        # One assignment: a check in another thread sees all of the old set or all of the new one.
-        self.published.current = ConfigSet(by_place, self.published.current)

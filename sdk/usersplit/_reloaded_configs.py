@@ -9,7 +9,7 @@ from typing import Protocol, Self
 
 from usersplit._config import SplitTestConfig
 from usersplit._config_problems import ConfigProblem, ConfigProblems
-from usersplit._config_set import ConfigSet, Published
+from usersplit._config_set import Published
 from usersplit._forks import watch_forks
 
 _logger = logging.getLogger("usersplit.configs")
@@ -90,12 +90,10 @@ class ReloadedConfigs:
         self._reloader = _Reloader(self._source, self._reload_seconds, self._monotonic)
         self._reloader.read_at = read_at
         self._asleep = not self._closed
-        # The same configs as a set of its own: every checker sees a new one, and wakes this.
-        current = self.published.current
-        self.published.current = ConfigSet(current.by_place, current)
 
     def wake(self) -> None:
-        """Start the background thread, if it does not run and shall."""
+        """Start the background thread, if it does not run and shall, and let checkers answer again."""
+        self.published.wake()
         # Whoever finds the lock taken goes on with the configs in hand: somebody else is starting the thread.
         if not self._wake_lock.acquire(blocking=False):
             return

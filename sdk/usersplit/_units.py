@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 UnitType: TypeAlias = Literal["user", "device", "guest"]
 
@@ -39,7 +39,10 @@ class Guest:
             the browser and has nothing to do with the group of a user who logs in there.
         id: the guest's id. A guest without one is known by `device_id`, and is then a unit of the type "device".
         device_id: the device, where it is known: guests of mobile apps have one.
+        attributes: empty: a guest has no profile.
     """
+
+    attributes: ClassVar[Mapping[str, object]] = _NOTHING
 
     split_group: int
     id: str | int = ""

@@ -1,9 +1,12 @@
 """One set of configs as one checker sees it: with the overrides of its environment, and its additional conditions."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from usersplit._additional_conditions import AdditionalCheck, AdditionalChecks
+from usersplit._compiled_check import UNDECIDED, Check
 from usersplit._config import SplitTestConfig
 from usersplit._config_set import ConfigSet
 from usersplit._decision import Reason, decide, problem_of
@@ -33,14 +36,16 @@ class View:
 
     Attributes:
         source: the set.
-        quick: the tests whose compiled check is the whole answer, unless an override touches the unit.
+        quick: the compiled checks of those tests for which they are the whole answer.
         additional: the additional conditions of all other tests, by key.
         overrides: those of the checker's environment; None if there are none.
     """
 
     __slots__ = ("additional", "overrides", "quick", "source")
 
-    def __init__(self, source: ConfigSet, environment_name: str, additional: AdditionalChecks) -> None:
+    def __init__(
+        self, source: ConfigSet, environment_name: str, additional: AdditionalChecks, now_ns: Callable[[], int]
+    ) -> None:
         self.source: Final = source
         self.overrides: Final[EnvironmentOverrides | None] = source.overrides.get(environment_name)
         self.additional: Final[dict[str, AdditionalCheck]] = (
@@ -48,11 +53,17 @@ class View:
             if additional.exist
             else {}
         )
-        self.quick: Final = (
-            {key: test for key, test in source.tests.items() if key not in self.additional}
-            if self.additional
-            else source.tests
-        )
+        self.quick: Final = self._quick(now_ns)
+
+    def _quick(self, now_ns: Callable[[], int]) -> dict[str, Check]:
+        checks = {
+            key: test.check if now_ns is time.time_ns else test.compiled(now_ns)
+            for key, test in self.source.tests.items()
+            if key not in self.additional
+        }
+        if self.overrides is None:
+            return checks
+        return {key: _after_overrides(check, self.overrides) for key, check in checks.items()}
 
     def resolve(self, key: str, unit: Unit, environment: Environment | None, now_ns: int) -> Resolution:
         """Answer a check in full: overrides, then the settings, then additional conditions.
@@ -95,3 +106,13 @@ class View:
 def _asks_additional(config: SplitTestConfig, reason: Reason) -> bool:
     """Answer whether additional conditions have a say: not against QA, nor where everybody gets the result."""
     return reason == "in_variant" or (reason == "result" and config.result_scope == "conditions")
+
+
+def _after_overrides(check: Check, overrides: EnvironmentOverrides) -> Check:
+    """Return the check of units that no override touches."""
+    touch = overrides.touch
+
+    def untouched(unit: Any, environment: object) -> str | None:
+        return UNDECIDED if touch(unit) else check(unit, environment)
+
+    return untouched

@@ -1,14 +1,14 @@
 """Turns a tree into Python, compiled once per document: a check must cost less than a microsecond.
 
 Each leaf asks first whether the attribute has exactly the type that services usually pass, and compares at once; any
-other value goes to the reference evaluator's readers.
+other value goes through the reference evaluator's reader first.
 """
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from usersplit.conditions._evaluate import Attributes, holds
+from usersplit.conditions._evaluate import Attributes
 from usersplit.conditions._source import Constants, compiled
 from usersplit.conditions._tree import Bracket, Leaf, Node
 from usersplit.conditions._types import FilterType, Scope
@@ -20,6 +20,9 @@ LARGEST_FLOAT: Final = 1.7976931348623157e308
 SMALLEST_FLOAT: Final = -LARGEST_FLOAT
 NOBODY: Final[Mapping[str, object]] = MappingProxyType({})
 """The profile of a guest."""
+
+# What generated source calls. The readers are total, and answer None for what is no value of their type.
+SHARED: Final[dict[str, Any]] = {f"read_{type_}": reader for type_, reader in READERS.items()}
 
 # Comparisons of an exact int or float. Bounds of the type are part of each, so that a number of 70 bits, an infinity or
 # a NaN meets nothing here either. {c} is the name of the constant.
@@ -33,11 +36,16 @@ _BOUNDED: Final = {
     "gt": "{c} < v <= {high}",
     "gte": "{c} <= v <= {high}",
 }
-_TEXT: Final = {
+# Of a value that was read.
+_TESTS: Final = {
     "eq": "v == {c}",
     "ne": "v != {c}",
     "in": "v in {c}",
     "not_in": "v not in {c}",
+    "lt": "v < {c}",
+    "lte": "v <= {c}",
+    "gt": "v > {c}",
+    "gte": "v >= {c}",
     "contains": "{c} in v",
     "starts_with": "v.startswith({c})",
 }
@@ -45,7 +53,7 @@ _TEXT: Final = {
 _QUICK: Final[Mapping[FilterType, tuple[str, Mapping[str, str]]]] = {
     "integer": ("int", _BOUNDED),
     "number": ("float", _BOUNDED),
-    "string": ("str", _TEXT),
+    "string": ("str", _TESTS),
 }
 BOUNDS: Final[Mapping[FilterType, tuple[float, float]]] = {
     "integer": (SMALLEST_INTEGER, LARGEST_INTEGER),
@@ -61,9 +69,9 @@ def compile_tree(root: Bracket) -> Matcher:
     if not root.nodes:
         return _everybody
     constants = Constants()
-    nobody = constants.name(NOBODY)
     test = expression(root, constants, {"user": "user", "environment": "environment"})
-    return compiled("user, environment", ("if user is None:", f" user = {nobody}", f"return {test}"), constants)
+    lines = ("if user is None:", f" user = {constants.name(NOBODY)}", f"return {test}")
+    return compiled("user, environment", lines, constants, SHARED)
 
 
 def _everybody(user: Attributes, environment: Attributes) -> bool:  # noqa: ARG001 - the signature of every matcher
@@ -85,38 +93,20 @@ def expression(node: Node, constants: Constants, sources: Mapping[Scope, str]) -
 
 
 def _leaf_expression(leaf: Leaf, constants: Constants, source: str) -> str:
+    type_ = leaf.filter.type
     reading = f"v := {source}.get({constants.name(leaf.filter.name)})"
-    if leaf.filter.type == "boolean":
+    if type_ == "boolean":
         # Both truths are single objects: no look at the type is needed.
         wanted = bool(leaf.value) is (leaf.operator == "eq")
-        slow = constants.name(_SLOW_BOOLEAN[wanted])
-        return f"(({reading}) is {wanted} or v is not {not wanted} and v is not None and {slow}(v))"
-    slow = constants.name(slow_test(leaf))
-    quick = _QUICK.get(leaf.filter.type)
-    if quick is None:
-        return f"(({reading}) is not None and {slow}(v))"
-    type_, tests = quick
+        return f"(({reading}) is {wanted} or v is not {not wanted} and read_boolean(v) is {wanted})"
     names = {"c": constants.name(leaf.members if leaf.takes_list else leaf.value)}
+    test = _TESTS[leaf.operator].format(**names)
+    quick = _QUICK.get(type_)
+    if quick is None:
+        return f"((v := read_{type_}({source}.get({constants.name(leaf.filter.name)}))) is not None and {test})"
+    plain, tests = quick
     if "{low}" in tests[leaf.operator] or "{high}" in tests[leaf.operator]:
-        low, high = BOUNDS[leaf.filter.type]
+        low, high = BOUNDS[type_]
         names |= {"low": constants.name(low), "high": constants.name(high)}
-    return f"({tests[leaf.operator].format(**names)} if type({reading}) is {type_} else v is not None and {slow}(v))"
-
-
-def slow_test(leaf: Leaf) -> Callable[[object], bool]:
-    """Return the leaf's test of an attribute of any type, None excepted."""
-    reader = READERS[leaf.filter.type]
-
-    def test(raw: object) -> bool:
-        value = reader(raw)
-        return value is not None and holds(leaf, value)
-
-    return test
-
-
-def _boolean_test(wanted: bool) -> Callable[[object], bool]:  # noqa: FBT001 - it is the value
-    reader = READERS["boolean"]
-    return lambda raw: reader(raw) is wanted
-
-
-_SLOW_BOOLEAN: Final = {wanted: _boolean_test(wanted) for wanted in (True, False)}
+    slow = f"(v := read_{type_}(v)) is not None and {test}"
+    return f"({tests[leaf.operator].format(**names)} if type({reading}) is {plain} else v is not None and {slow})"

@@ -12,7 +12,6 @@ from usersplit.conditions._compile import BOUNDS
 from usersplit.conditions._source import Constants
 from usersplit.conditions._tree import Leaf, Node
 from usersplit.conditions._types import FilterType, Scope
-from usersplit.conditions._values import READERS
 
 _PLAIN: Final[Mapping[FilterType, str]] = {"integer": "int", "number": "float", "string": "str", "boolean": "bool"}
 # None is no value of a set and equals no value, but has no order and no text.
@@ -31,17 +30,13 @@ _TESTS: Final[Mapping[str, str]] = {
 
 
 class FusedExpressions:
-    """Collects the attributes that several expressions read.
-
-    Attributes:
-        reading: lines of source that bring every attribute into a variable of its own; they come first.
-    """
+    """Collects the attributes that several expressions read."""
 
     def __init__(self, constants: Constants, sources: Mapping[Scope, str]) -> None:
-        self.reading: list[str] = []
         self._constants = constants
         self._sources = sources
         self._variables: dict[tuple[Scope, str, FilterType], str] = {}
+        self._bounded: set[str] = set()
 
     def expression(self, node: Node) -> str:
         """Return source that evaluates `node`, which is no root without nodes."""
@@ -50,30 +45,33 @@ class FusedExpressions:
         joint = " and " if node.joint == "AND" else " or "
         return "(" + joint.join(self.expression(child) for child in node.nodes) + ")"
 
+    def reading(self) -> list[str]:
+        """Return lines of source that bring every attribute into a variable of its own; they come first."""
+        lines: list[str] = []
+        for (scope, name, type_), variable in self._variables.items():
+            lines.append(f"{variable} = {self._sources[scope]}.get({self._constants.name(name)})")
+            lines.append(f"if {self._is_no_plain_value(variable, type_)}:")
+            lines.append(f" {variable} = read_{type_}({variable})")
+        return lines
+
     def _leaf(self, leaf: Leaf) -> str:
-        variable = self._variable(leaf)
-        if leaf.filter.type == "boolean":
-            return f"{variable} is {bool(leaf.value) is (leaf.operator == 'eq')}"
+        used = leaf.filter
+        variable = self._variables.setdefault((used.scope, used.name, used.type), f"a{len(self._variables)}")
+        if used.type == "boolean":
+            return variable if bool(leaf.value) is (leaf.operator == "eq") else f"{variable} is False"
+        if leaf.operator not in ("eq", "in"):  # what equals a value of the type is within its bounds
+            self._bounded.add(variable)
         constant = self._constants.name(leaf.members if leaf.takes_list else leaf.value)
         return _TESTS[leaf.operator].format(a=variable, c=constant)
-
-    def _variable(self, leaf: Leaf) -> str:
-        used = leaf.filter
-        variable = self._variables.get((used.scope, used.name, used.type))
-        if variable is None:
-            variable = self._variables[used.scope, used.name, used.type] = f"a{len(self._variables)}"
-            name, reader = self._constants.name(used.name), self._constants.name(READERS[used.type])
-            self.reading.append(f"{variable} = {self._sources[used.scope]}.get({name})")
-            self.reading.append(f"if {self._is_no_plain_value(variable, used.type)}:")
-            self.reading.append(f" {variable} = {reader}({variable})")
-        return variable
 
     def _is_no_plain_value(self, variable: str, type_: FilterType) -> str:
         plain = _PLAIN.get(type_)
         if plain is None:
             return f"{variable} is not None"
-        test = f"{variable} is not None and (type({variable}) is not {plain}"
-        if type_ in BOUNDS:
+        if variable in self._bounded and type_ in BOUNDS:
             low, high = (self._constants.name(bound) for bound in BOUNDS[type_])
-            test += f" or not {low} <= {variable} <= {high}"
-        return test + ")"
+            outside = f" or not {low} <= {variable} <= {high}"
+        else:
+            outside = ""
+        # None is read as None: it needs no test of its own.
+        return f"type({variable}) is not {plain}{outside}"

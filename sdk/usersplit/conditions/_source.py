@@ -1,57 +1,62 @@
 """Makes functions from generated source. The one place where text becomes code.
 
 The source consists of generated names and Python's own words only. Whatever comes from a document (names of filters,
-values, keys, tables) is handed over as an argument of the function's maker and is closed over, so that no document can
-inject code, and documents of the same shape share one compiled code.
+values, keys, tables) stands in it as a placeholder, and takes the placeholder's place among the constants of the
+compiled code: no document can inject code, documents of the same shape are compiled once, and a constant is the
+quickest thing there is to read (a closure copies all its cells at every call).
 """
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from types import CodeType, FunctionType
 from typing import Any, Final
 
 _REMEMBERED_SHAPES: Final = 512
+_SIGN: Final = "\ue000"
 
 
 class Constants:
-    """Gives names to the values that a piece of generated source refers to."""
+    """Gives placeholders to the values that a piece of generated source refers to.
 
-    __slots__ = ("_names", "values")
+    A value may be an argument or an operand, but nothing that is called or compared by `is`: those are the shared names
+    that `compiled` is given.
+    """
+
+    __slots__ = ("_placeholders", "values")
 
     def __init__(self) -> None:
         self.values: list[object] = []
-        self._names: dict[int, str] = {}
+        self._placeholders: dict[int, str] = {}
 
     def name(self, value: object) -> str:
-        """Return the name under which the source can refer to `value`; the same one for the same object."""
-        name = self._names.get(id(value))
-        if name is None:
-            name = self._names[id(value)] = f"c{len(self.values)}"
+        """Return what stands for `value` in the source; the same for the same object."""
+        placeholder = self._placeholders.get(id(value))
+        if placeholder is None:
+            placeholder = self._placeholders[id(value)] = repr(f"{_SIGN}{len(self.values)}")
             self.values.append(value)
-        return name
-
-    @property
-    def names(self) -> list[str]:
-        """The names, in the order of the values."""
-        return [f"c{number}" for number in range(len(self.values))]
+        return placeholder
 
 
-def compiled(parameters: str, body: Sequence[str], constants: Constants) -> Callable[..., Any]:
-    """Return the function of `parameters` with the lines of `body`, in which the constants have their values."""
-    source = "\n".join(
-        (
-            f"def make({', '.join(constants.names)}):",
-            f" def check({parameters}):",
-            *(f"  {line}" for line in body),
-            " return check",
-        )
-    )
-    function: Callable[..., Any] = _maker(source)(*constants.values)
-    return function
+def compiled(parameters: str, body: Sequence[str], constants: Constants, shared: dict[str, Any]) -> Callable[..., Any]:
+    """Return the function of `parameters` with the lines of `body`, in which the constants have their values.
+
+    Args:
+        parameters: the function's parameters, as source.
+        body: its lines, as source.
+        constants: the values of the placeholders in it.
+        shared: what its other names mean; always the same mapping for the same kind of function.
+    """
+    code = _code(f"def check({parameters}):\n " + "\n ".join(body))
+    values = constants.values
+    filled = code.replace(co_consts=tuple(_value(constant, values) for constant in code.co_consts))
+    return FunctionType(filled, shared)
+
+
+def _value(constant: object, values: Sequence[object]) -> object:
+    return values[int(constant[1:])] if isinstance(constant, str) and constant.startswith(_SIGN) else constant
 
 
 @lru_cache(maxsize=_REMEMBERED_SHAPES)
-def _maker(source: str) -> Callable[..., Callable[..., Any]]:
-    namespace: dict[str, Any] = {}
-    exec(compile(source, "<conditions>", "exec"), namespace)  # noqa: S102 - no text of a document is in the source
-    maker: Callable[..., Callable[..., Any]] = namespace["make"]
-    return maker
+def _code(source: str) -> CodeType:
+    module = compile(source, "<conditions>", "exec")  # no text of a document is in the source
+    return next(constant for constant in module.co_consts if isinstance(constant, CodeType))

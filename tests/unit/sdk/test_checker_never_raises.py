@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.support.sdk_config_documents import config_document
 from usersplit import Checker, Environment, Guest, HitLogger, MemoryConfigs, MemoryHitTransport, User
 
+TESTER = {"is_test_user": True}
 NEVER = "2999-01-01T00:00:00Z"
 
 
@@ -103,7 +104,7 @@ def test_hostile_objects_become_a_reason_and_a_count() -> None:
         ("green_button", "user 42", None, "not_a_unit"),
         ("green_button", None, None, "not_a_unit"),
         ("green_button", User(id=1, split_group=2), {"platform": "web"}, "not_an_environment"),
-        ("green_button", User(id=1, split_group="2"), None, "no_split_group"),  # type: ignore[arg-type]
+        ("green_button", User(id=1, split_group="2", attributes=TESTER), None, "no_split_group"),  # type: ignore[arg-type]
         (["green_button"], User(id=1, split_group=2), None, "failed"),
     ],
 )

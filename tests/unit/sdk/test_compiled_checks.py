@@ -144,7 +144,7 @@ def test_a_compiled_check_answers_as_the_reference_or_leaves_it_to_it(
     problem = problem_of(unit, environment)
     expected = (None, problem) if problem else decide(config, unit, environment, now_ns)
     try:
-        answer = config.check(unit, environment, lambda: now_ns)
+        answer = config.compiled(lambda: now_ns)(unit, environment)
     except Exception:  # noqa: BLE001 - "undecided" too
         answer = ""
     if answer is None:

@@ -1,0 +1,346 @@
+"""What a check costs: beside a floor that does nothing else, and beside the SDKs of five other platforms.
+
+    .venv/bin/python -m benchmarks.check
+
+**Checks.** 30 tests with conditions of the shape is_test_user OR (country in … AND is_new_user), 2,000 users. Before
+anything is timed, every side has to give the right answer to each of the 60,000 questions. The floor is a lambda, and a
+look into a table of split groups; for all tests at once, the same written out into one function. It checks no types and
+no dates, and nothing can be wrong with it. Each side is timed by the processor time of the calling thread, so that other
+work on the machine is not counted; sides take turns, and a ratio is the median of the ratios of the rounds. Peers have
+no call for all tests of a user, or a slower one, so theirs is asking one by one.
+
+**Hits.** The same checks with a hit into the buffer and without, of units that get a variant.
+
+**Loading.** 1,000 files, read by a process of its own; memory is what the process grew by. `load_cpu_seconds` is its
+processor time, for a machine that has other work.
+
+**Reloading.** Eight threads check while one file is replaced again and again. Every answer carries the version that
+gave it: none may be older than one seen before, and none may be wrong. In turns there are rounds without reloads; the
+worst check of a round is compared with theirs. `reload_cpu_ms` is the worst processor time of one whole reload.
+"""
+
+import argparse
+import functools
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.flag_sdks import PEERS, Peer
+from benchmarks.peers.same_tests import VARIANT, SameTest, config_document, profiles, right_answer, same_tests
+from usersplit import Checker, DirectoryConfigs, HitLogger, MemoryConfigs, MemoryHitTransport, User
+
+TESTS = 30
+USERS = 2_000
+SLOW_USERS = 200
+THREADS = 8
+
+
+class Floor:
+    """A lambda a test, a table, and nothing else."""
+
+    def __init__(self, tests: Sequence[SameTest]) -> None:
+        table, names = bytes([1] * 2401), ("", VARIANT)
+        self._tests: dict[str, Any] = {test.key: (self._lambda(test), table, names) for test in tests}
+        source = ["def fused(user):", " a = user.attributes", " g = user.split_group", " found = {}"]
+        source += [f" {name} = a[{attribute!r}]" for name, attribute in zip("tcn", ATTRIBUTES, strict=True)]
+        for number, test in enumerate(tests):
+            source.append(f" if t or (c in countries{number} and n): found[{test.key!r}] = names[table[g]]")
+        namespace: dict[str, Any] = {"table": table, "names": names}
+        namespace |= {f"countries{number}": frozenset(test.countries) for number, test in enumerate(tests)}
+        exec("\n".join([*source, " return found"]), namespace)  # noqa: S102 - by hand it would be the same text
+        self.fused: Callable[[User], dict[str, str]] = namespace["fused"]
+
+    @staticmethod
+    def _lambda(test: SameTest) -> Callable[[Any], bool]:
+        countries = frozenset(test.countries)
+        return lambda a: a["is_test_user"] or (a["country_id"] in countries and a["is_new_user"])
+
+    def ask(self, key: str, user: User) -> str | None:
+        """Answer one check."""
+        meets, table, names = self._tests[key]
+        return names[table[user.split_group]] if meets(user.attributes) else None
+
+
+ATTRIBUTES = ("is_test_user", "country_id", "is_new_user")
+
+
+def nanoseconds(work: Callable[[], object], count: int) -> float:
+    """Return the processor time of this thread per unit of work."""
+    began = time.thread_time_ns()
+    work()
+    return (time.thread_time_ns() - began) / count
+
+
+def medians(sides: dict[str, tuple[Callable[[], object], int]], rounds: int) -> dict[str, list[float]]:
+    """Return what each side took in each round; the first round only warms up."""
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds + 1):
+        for name, (work, count) in sides.items():
+            cost = nanoseconds(work, count)
+            if number:
+                taken[name].append(cost)
+    return taken
+
+
+def ratio(numerators: list[float], denominators: list[float]) -> float:
+    """Return the median of the rounds' ratios."""
+    return statistics.median(above / below for above, below in zip(numerators, denominators, strict=True))
+
+
+def checks(rounds: int) -> dict[str, float]:
+    """Time single and bulk checks of all sides."""
+    tests, attributes = same_tests(TESTS), profiles(USERS)
+    users = [User(id=number, split_group=number % 2400 + 1, attributes=each) for number, each in enumerate(attributes)]
+    floor = Floor(tests)
+    checker = Checker(MemoryConfigs([config_document(test) for test in tests]))
+    peers = [make(tests, attributes) for make in PEERS]
+    assert_same_answers(tests, attributes, users, floor, checker, peers)
+    keys = [test.key for test in tests]
+
+    def ask_floor() -> None:
+        ask = floor.ask
+        for user in users:
+            for key in keys:
+                ask(key, user)
+
+    def ask_ours() -> None:
+        ask = checker.get_active_variant
+        for user in users:
+            for key in keys:
+                ask(key, user, None, False)  # noqa: FBT003 - as services write it
+
+    every, some = USERS * TESTS, range(SLOW_USERS)
+    sides: dict[str, tuple[Callable[[], object], int]] = {
+        "floor": (ask_floor, every),
+        "ours": (ask_ours, every),
+        "floor, all": (functools.partial(ask_all, floor.fused, users), every),
+        "ours, all": (functools.partial(ask_all, checker.active_variants, users), every),
+        **{peer.name: (functools.partial(peer.ask_all, some), SLOW_USERS * TESTS) for peer in peers},
+    }
+    taken = medians(sides, rounds)
+    for peer in peers:
+        peer.close()
+    return compared(taken, [peer.name for peer in peers])
+
+
+def ask_all(ask: Callable[[User], object], users: Sequence[User]) -> None:
+    """Ask for all tests of each user."""
+    for user in users:
+        ask(user)
+
+
+def compared(taken: dict[str, list[float]], peers: Sequence[str]) -> dict[str, float]:
+    """Print what each side took, and return the ratios."""
+    for name, costs in taken.items():
+        print(f"{name:<24} {statistics.median(costs):9.0f} ns a check")
+    fastest = min(peers, key=lambda name: statistics.median(taken[name]))
+    print(f"the fastest peer is {fastest}")
+    return {
+        "check_to_floor": ratio(taken["ours"], taken["floor"]),
+        "check_vs_fastest_peer": ratio(taken[fastest], taken["ours"]),
+        "check_vs_growthbook": ratio(taken["growthbook"], taken["ours"]),
+        "bulk_to_floor": ratio(taken["ours, all"], taken["floor, all"]),
+        "bulk_vs_fastest_peer": ratio(taken[fastest], taken["ours, all"]),
+        "check_ns": statistics.median(taken["ours"]),
+    }
+
+
+def assert_same_answers(
+    tests: Sequence[SameTest],
+    attributes: Sequence[dict[str, Any]],
+    users: Sequence[User],
+    floor: Floor,
+    checker: Checker,
+    peers: Sequence[Peer],
+) -> None:
+    """Ask every side everything."""
+    given = 0
+    for number, (profile, user) in enumerate(zip(attributes, users, strict=True)):
+        right = {test.key: right_answer(test, profile) for test in tests}
+        active = {key: answer for key, answer in right.items() if answer}
+        given += len(active)
+        assert checker.active_variants(user) == floor.fused(user) == active
+        for key, answer in right.items():
+            assert (checker.get_active_variant(key, user) or "") == (floor.ask(key, user) or "") == answer
+            for peer in peers:
+                assert peer.answers(key, number) == answer, (peer.name, key, profile)
+    print(f"all sides agree on {len(users) * len(tests):,} checks, of which {given:,} give a variant")
+
+
+def hits(rounds: int, count: int = 20_000) -> dict[str, float]:
+    """Time checks that give a variant, with a hit and without."""
+    tests = same_tests(TESTS)
+    users = [
+        User(id=number, split_group=number % 2400 + 1, attributes={"is_test_user": True}) for number in range(count)
+    ]
+    with HitLogger(MemoryHitTransport(), app="bench", environment_name="devel", interval_seconds=3600) as logger:
+        ask = Checker(MemoryConfigs([config_document(test) for test in tests]), logger).get_active_variant
+        key = tests[0].key
+
+        def with_hits() -> None:
+            for user in users:
+                ask(key, user)
+
+        def without() -> None:
+            for user in users:
+                ask(key, user, None, False)  # noqa: FBT003 - as services write it
+
+        extra = []
+        for number in range(rounds + 1):
+            cost = nanoseconds(with_hits, count) - nanoseconds(without, count)
+            assert logger.stats().dropped["buffer_full"] == 0
+            assert logger.flush(60)
+            if number:
+                extra.append(cost)
+        assert logger.stats().delivered == count * (rounds + 1)
+    return {"hit_extra_us": statistics.median(extra) / 1000}
+
+
+def load(directory: str) -> None:
+    """Read a directory, in this process, and say what it took."""
+    gc.collect()
+    before = resident_bytes()
+    began, cpu_began = time.perf_counter(), time.process_time()
+    with DirectoryConfigs(directory, reload_seconds=3600) as configs:
+        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
+        gc.collect()
+        grown = resident_bytes() - before
+        assert len(configs.keys()) == 1000
+        assert configs.problems() == ()
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "mb": grown / 1e6}))
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def loading(rounds: int) -> dict[str, float]:
+    """Time loading 1,000 files; each round in a process of its own."""
+    halves = {"control": list(range(1, 2401, 2)), VARIANT: list(range(2, 2401, 2))}
+    with tempfile.TemporaryDirectory() as directory:
+        for test in same_tests(1000):
+            (Path(directory) / f"{test.key}.json").write_text(json.dumps(config_document(test, variants=halves)))
+        command = [sys.executable, "-m", "benchmarks.check", "--load", directory]
+        found = [
+            json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            for _ in range(rounds)
+        ]
+    return {
+        "load_1000_seconds": statistics.median(each["seconds"] for each in found),
+        "load_cpu_seconds": statistics.median(each["cpu_seconds"] for each in found),
+        "load_1000_mb": statistics.median(each["mb"] for each in found),
+    }
+
+
+def reloading(rounds: int, reloads: int = 20) -> dict[str, float]:
+    """Check in eight threads while one file is replaced, and while none is, in turns."""
+    tests = same_tests(TESTS)
+    user = User(id=1, split_group=1, attributes={"is_test_user": True})
+    versions = [0]
+    worst_cpu_ms = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
+        for test in tests[1:]:
+            replace(directory, config_document(test))
+        replace(directory, config_document(tests[0], 1, {"v0": list(range(1, 2401))}))
+        with DirectoryConfigs(directory, reload_seconds=3600) as configs:
+            checker = Checker(configs)
+            checker.active_variants(user)
+            worst: dict[str, list[float]] = {"quiet": [], "reloads": []}
+            wrong = 0
+            for _ in range(rounds):
+                for phase, found in worst.items():
+                    threads = [CheckingThread(checker, tests, user, versions) for _ in range(THREADS)]
+                    for thread in threads:
+                        thread.start()
+                    for _ in range(reloads):
+                        time.sleep(0.005)
+                        if phase == "reloads":
+                            number = versions[-1] + 1
+                            versions.append(number)
+                            document = config_document(tests[0], number + 1, {f"v{number}": list(range(1, 2401))})
+                            replace(directory, document)
+                            began = time.thread_time()
+                            configs.reload()
+                            worst_cpu_ms = max(worst_cpu_ms, (time.thread_time() - began) * 1000)
+                            assert checker.get_active_variant(tests[0].key, user) == f"v{number}"
+                    for thread in threads:
+                        thread.stop.set()
+                    for thread in threads:
+                        thread.join()
+                    wrong += sum(thread.wrong for thread in threads)
+                    found.append(max(thread.worst_ns for thread in threads) / 1e6)
+    print(f"worst check of a round, ms: {worst}")
+    excess = statistics.median(worst["reloads"]) - statistics.median(worst["quiet"])
+    return {"reload_worst_ms": max(0.0, excess), "reload_cpu_ms": worst_cpu_ms, "reload_wrong": wrong}
+
+
+def replace(directory: Path, document: dict[str, Any]) -> None:
+    """Lay a file out as the agent does."""
+    beside = directory / f".{document['key']}.new"
+    beside.write_text(json.dumps(document))
+    beside.replace(directory / f"{document['key']}.json")
+
+
+class CheckingThread(threading.Thread):
+    """Checks as a service does, a page at a time, and looks at every answer."""
+
+    def __init__(self, checker: Checker, tests: Sequence[SameTest], user: User, versions: Sequence[int]) -> None:
+        super().__init__()
+        self.stop = threading.Event()
+        self.worst_ns = 0
+        self.wrong = 0
+        self._checker = checker
+        self._keys = [test.key for test in tests]
+        self._user = user
+        self._versions = versions
+
+    def run(self) -> None:
+        """Check until it is enough."""
+        seen = 0
+        clock = time.perf_counter_ns
+        while not self.stop.wait(0.001):
+            for key in self._keys[:5]:
+                began = clock()
+                variant = self._checker.get_active_variant(key, self._user)
+                self.worst_ns = max(self.worst_ns, clock() - began)
+                if key != self._keys[0]:
+                    self.wrong += variant != VARIANT
+                    continue
+                version = int((variant or "v-1")[1:])
+                self.wrong += not seen <= version <= self._versions[-1]
+                seen = version
+            all_at_once = self._checker.active_variants(self._user)
+            self.wrong += len(all_at_once) != len(self._keys)
+            version = int(all_at_once[self._keys[0]][1:])
+            self.wrong += not seen <= version <= self._versions[-1]
+            seen = version
+
+
+def main() -> None:
+    """Run the benchmark."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument(
+        "--load", metavar="DIRECTORY", help="only read a directory of 1,000 files, and say what it took"
+    )
+    given = options.parse_args()
+    if given.load:
+        load(given.load)
+        return
+    figures = {**checks(given.rounds), **hits(given.rounds), **loading(3), **reloading(given.rounds)}
+    print(json.dumps({name: round(figure, 3) for name, figure in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()
