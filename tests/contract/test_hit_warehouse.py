@@ -119,6 +119,14 @@ def test_a_hit_id_is_stored_once_within_a_batch_and_across_batches(warehouse: Hi
     assert dict(warehouse.offsets(TOPIC)) == {0: 6}
 
 
+def test_ids_that_come_again_after_many_batches_without_any_are_stored_once_too(warehouse: HitWarehouse) -> None:
+    for at in range(30):
+        assert warehouse.store(table(row(3 * at), row(3 * at + 1)), [part(2 * at, 2 * at + 2)]) == 2
+    assert warehouse.store(table(row(4), row(100), row(0)), [part(60, 63)]) == 1
+    assert warehouse.store(table(row(100), row(101)), [part(63, 65)]) == 1
+    assert [line.hits for line in warehouse.hits_per_variant()] == [62]
+
+
 def test_forgotten_offsets_start_again_and_count_no_hit_twice(warehouse: HitWarehouse) -> None:
     warehouse.store(table(row(1), row(2)), [part(0, 2), part(0, 5, partition=1)])
     warehouse.forget_offsets("another topic")

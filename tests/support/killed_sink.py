@@ -75,8 +75,8 @@ class DoomedWarehouse:
     def _doom_between_insert_and_commit(self, module: Any) -> None:
         insert = module._insert
 
-        def insert_and_die(connection: Any, hits: pa.Table) -> int:
-            inserted: int = insert(connection, hits)
+        def insert_and_die(*arguments: Any) -> int:
+            inserted: int = insert(*arguments)
             self._doom.at("before_commit")
             return inserted
 
