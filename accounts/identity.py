@@ -61,9 +61,7 @@ class Identity:
     @property
     def actor(self) -> Actor:
         """The same person as commands know people; what a token may not do is asked for before (`require`)."""
-        return Actor(
-            name=self.name, is_superuser=self.role == "superuser", may_override="override" in PERMISSIONS_OF[self.role]
-        )
+        return Actor(name=self.name, is_superuser=self.role == "superuser", may_override=self.may("override"))
 
     @property
     def permissions(self) -> frozenset[Permission]:

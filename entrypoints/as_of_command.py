@@ -11,9 +11,16 @@ from entrypoints.backbone import Backbone
 from entrypoints.console import DataTable, console, details_table
 from entrypoints.manager_commands import as_option, backbone_for, key_argument
 from entrypoints.reading_commands import add_settings, json_option, seen_test
-from entrypoints.visit import Visit, answer_document, answer_sentence, utc, visit_options
+from entrypoints.visit import (
+    Visit,
+    answer_document,
+    answer_sentence,
+    environment_name_option,
+    utc,
+    visit_options,
+)
 from events.facts import REGISTRY
-from projections.as_of import InForce, in_force
+from projections.as_of import InForce, in_force, overrides_in_force
 from projections.changelog import ChangelogEntry
 from projections.readable import status
 from usersplit import Answer
@@ -47,9 +54,19 @@ class NotAMoment(Exception):
 @click.option("--position", type=click.IntRange(min=1), help="A position of the log, as the changelog prints it.")
 @click.option("--at", "at_text", metavar="MOMENT", help="A moment, UTC unless it says otherwise: 2026-05-03T14:05Z.")
 @visit_options
+@environment_name_option
 @as_option
 @json_option
-def as_of(key: str, position: int | None, at_text: str | None, name: str | None, *, as_json: bool, **who: Any) -> None:
+def as_of(
+    key: str,
+    position: int | None,
+    at_text: str | None,
+    environment_name: str,
+    name: str | None,
+    *,
+    as_json: bool,
+    **who: Any,
+) -> None:
     """Print what was in force for a test then, by whose change; and what a user would have got then.
 
     Everything up to the position counts, that one included; of a moment, everything that was recorded by then. You see
@@ -63,11 +80,20 @@ def as_of(key: str, position: int | None, at_text: str | None, name: str | None,
             seen_test(connection, actor, key)
         then, moment = _when(backbone, position, at_text)
         found = _seen_then(backbone, actor, key, then)
-    answer = visit.answer(key, found.document, moment) if visit.is_complete() else None
+        answer = _answer(backbone, visit, found, then, moment, environment_name) if visit.is_complete() else None
     if as_json:
         click.echo(json.dumps(_document(found, then, moment, answer), indent=2))
     else:
         console().print(_details(found, then, moment, answer))
+
+
+def _answer(
+    backbone: Backbone, visit: Visit, found: InForce, position: int, moment: datetime, environment_name: str
+) -> Answer:
+    key = found.listed.key
+    overrides = overrides_in_force(backbone.store, REGISTRY, key=key, units=[visit.unit_name], position=position)
+    documents = [document for document in (found.document, overrides) if document is not None]
+    return visit.answer(key, documents, moment, environment_name=environment_name)
 
 
 def _when(backbone: Backbone, position: int | None, at_text: str | None) -> tuple[int, datetime]:

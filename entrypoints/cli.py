@@ -30,6 +30,14 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "resume": "entrypoints.manager_commands:resume",
         "finish": "entrypoints.manager_commands:finish",
         "reject": "entrypoints.manager_commands:reject",
+        "groups": "entrypoints.user_group_commands:groups",
+    },
+    "For QA": {
+        "force": "entrypoints.override_commands:force",
+        "forget": "entrypoints.override_commands:forget",
+        "disable-tests": "entrypoints.override_commands:disable_tests",
+        "enable-test": "entrypoints.override_commands:enable_test",
+        "overrides": "entrypoints.override_commands:overrides",
     },
     "For everybody": {
         "list": "entrypoints.reading_commands:list_tests",
@@ -62,6 +70,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "bi-sink": "entrypoints.process_commands:bi_sink",
         "dimensions": "entrypoints.process_commands:dimensions",
         "code-deployed": "entrypoints.process_commands:code_deployed",
+        "override-expiry": "entrypoints.process_commands:override_expiry",
         "notifier": "entrypoints.process_commands:notifier",
         "serve": "entrypoints.process_commands:serve",
         "registry": "entrypoints.process_commands:registry",

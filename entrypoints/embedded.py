@@ -21,6 +21,7 @@ from consumers.dimensions import DimensionsFollower
 from consumers.laid_out import LaidOutFollower
 from consumers.laid_out_reports import LaidOutReporter
 from consumers.notifier import NotifierFollower
+from consumers.override_expiry import OverrideExpiry
 from consumers.projector import follow
 from consumers.relay import CHECKPOINT as RELAY_CHECKPOINT
 from consumers.relay import Relay
@@ -153,6 +154,8 @@ class EmbeddedUserSplit:
             source=broker.source(CODE_DEPLOYED_GROUP), engine=backbone.engine, commands=backbone.split_tests
         )
         crew.start("code-deployed", code_deployed.run)
+        expiry = OverrideExpiry(engine=backbone.engine, commands=backbone.overrides, now=now)
+        crew.start("override-expiry", expiry.run)
         notifier = NotifierFollower(
             engine=backbone.engine, store=backbone.store, registry=REGISTRY, notifier=self._notifier
         )

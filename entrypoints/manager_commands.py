@@ -37,21 +37,22 @@ command_id_option = click.option(
 expected_version_option = click.option(
     "--expected-version",
     type=click.IntRange(min=0),
-    help="Refuse if somebody changed the test since you saw this version (`show` prints it).",
+    help="Refuse if somebody changed it since you saw this version (`show` prints it).",
 )
 
 
 class NotJson(Exception):
-    """The settings file is not JSON, or not JSON that could be settings."""
+    """The file is not JSON, or not JSON that could be settings or conditions."""
 
     def __init__(self, path: Path, detail: str) -> None:
-        super().__init__(f"{path} is not JSON: {detail}. See: python -m entrypoints propose --help")
+        super().__init__(f"{path} is not JSON: {detail}. See the command's --help")
 
 
 def acting(name: str | None, settings: TerminalSettings) -> Actor:
     """Return who acts: `name`, else who the settings say, else the login name."""
     who = name or settings.actor or getpass.getuser()
-    return Actor(name=who, is_superuser=who in settings.superuser_names())
+    # Whoever reaches the database may do what QA does: roles belong to the accounts of the pages and the API.
+    return Actor(name=who, is_superuser=who in settings.superuser_names(), may_override=True)
 
 
 @contextmanager
@@ -78,6 +79,23 @@ def steering(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def carry_out(
+    name: str | None,
+    command_id: str,
+    expected_version: int | None,
+    *,
+    done: str,
+    what: Callable[[Backbone, Request], Appended],
+) -> None:
+    """Give one command, let the read models catch up to it, and say what was done."""
+    with backbone_for(name) as (backbone, actor):
+        request = Request(actor=actor, command_id=command_id, expected_version=expected_version)
+        appended = what(backbone, request)
+        backbone.projector.catch_up(until=appended.position)
+        again = " (done before, by the same command id)" if appended.replayed else ""
+        click.echo(visible(f"{done}{again} Version {appended.version}."))
+
+
 def _do(
     name: str | None,
     command_id: str,
@@ -86,12 +104,13 @@ def _do(
     done: str,
     what: Callable[[SplitTestCommands, Request], Appended],
 ) -> None:
-    with backbone_for(name) as (backbone, actor):
-        request = Request(actor=actor, command_id=command_id, expected_version=expected_version)
-        appended = what(backbone.split_tests, request)
-        backbone.projector.catch_up(until=appended.position)
-        again = " (done before, by the same command id)" if appended.replayed else ""
-        click.echo(visible(f"{done}{again} Version {appended.version}."))
+    carry_out(
+        name,
+        command_id,
+        expected_version,
+        done=done,
+        what=lambda backbone, request: what(backbone.split_tests, request),
+    )
 
 
 @click.command()
@@ -213,7 +232,7 @@ def propose(key: str, settings_file: Any, name: str | None, command_id: str, exp
     With "total_percent": 20 and variants without percents, the total is split equally. `filters` lists what
     conditions can ask. The settings in force stay until the new ones are prepared.
     """  # noqa: D301 - \b is click's mark for text that keeps its lines
-    document = _json(settings_file)
+    document = read_json(settings_file)
     with backbone_for(name) as (backbone, actor):
         request = Request(actor=actor, command_id=command_id, expected_version=expected_version)
         appended = backbone.split_tests.propose_settings(request, key, document)
@@ -232,7 +251,12 @@ def retry(key: str, name: str | None, command_id: str, expected_version: int | N
         _prepare(backbone, key)
 
 
-def _json(file: Any) -> Any:
+def read_json(file: Any) -> Any:
+    """Return what the file holds.
+
+    Raises:
+        NotJson: see there.
+    """
     path = Path(file.name)
     try:
         return json.loads(file.read())

@@ -63,6 +63,9 @@ laid_out = _process("laid-out", processes.run_laid_out, "Keep what the servers h
 dimensions = _process("dimensions", processes.run_dimensions, "Export tests, settings and their changelog to BI.")
 bi_sink = _process("bi-sink", processes.run_bi_sink, "Drain hits from Kafka into the warehouse, every hit once.")
 code_deployed = _process("code-deployed", processes.run_code_deployed, "See from hits that a test's code is deployed.")
+override_expiry = _process(
+    "override-expiry", processes.run_override_expiry, "Take out the QA overrides whose time is over."
+)
 registry = _process("registry", processes.run_registry, "Serve the schemas of the topics as a schema registry does.")
 notifier = _process("notifier", processes.run_notifier, "Tell test managers what they wait for.")
 serve = _process("serve", processes.run_serve, "Serve the HTTP API and the managers' pages.")

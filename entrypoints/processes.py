@@ -21,6 +21,7 @@ from consumers.dimensions import DimensionsFollower
 from consumers.laid_out import LaidOutFollower
 from consumers.laid_out_reports import LaidOutReporter
 from consumers.notifier import NotifierFollower
+from consumers.override_expiry import OverrideExpiry
 from consumers.projector import follow
 from consumers.relay import Relay
 from entrypoints.backbone import Backbone, now, open_backbone
@@ -62,6 +63,7 @@ SETTINGS_OF: Final[Mapping[str, type[Settings]]] = MappingProxyType(
         "bi-sink": BiSinkSettings,
         "dimensions": BiSinkSettings,
         "code-deployed": CodeDeployedSettings,
+        "override-expiry": DatabaseSettings,
         "notifier": NotifierSettings,
         "serve": ServeSettings,
         "registry": RegistrySettings,
@@ -166,6 +168,12 @@ def run_code_deployed(settings: CodeDeployedSettings, stop: Event, metrics: Metr
             engine=backbone.engine,
             commands=backbone.split_tests,
         ).run(stop)
+
+
+def run_override_expiry(settings: DatabaseSettings, stop: Event, metrics: Metrics) -> None:
+    """Take out the QA overrides whose time is over."""
+    with _backbone(settings, metrics) as backbone:
+        OverrideExpiry(engine=backbone.engine, commands=backbone.overrides, now=now).run(stop)
 
 
 def run_notifier(settings: NotifierSettings, stop: Event, metrics: Metrics) -> None:

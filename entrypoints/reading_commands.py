@@ -18,10 +18,17 @@ from entrypoints.console import DataTable, console, details_table, plain
 from entrypoints.estimate_lines import estimate_lines
 from entrypoints.manager_commands import as_option, backbone_for, key_argument
 from entrypoints.visible import visible
-from entrypoints.visit import Visit, answer_document, answer_sentence, utc, visit_options
+from entrypoints.visit import (
+    Visit,
+    answer_document,
+    answer_sentence,
+    environment_name_option,
+    utc,
+    visit_options,
+)
 from projections import changelog as changelog_model
-from projections import config as config_model
-from projections import current_settings, laid_out, test_list
+from projections import current_settings, laid_out, overrides, test_list
+from projections import documents as documents_model
 from projections.current_settings import CurrentSettings
 from projections.errors import ProjectionsError
 from projections.test_list import ListedSplitTest
@@ -190,25 +197,23 @@ def changelog(key: str, limit: int, name: str | None, *, as_json: bool) -> None:
         seen_test(connection, actor, key)
         entries = changelog_model.entries(connection, key, limit=limit)
     if as_json:
-        click.echo(
-            json.dumps(
-                [
-                    {
-                        "position": entry.position,
-                        "at": entry.at.isoformat(),
-                        "actor": entry.actor,
-                        "sentence": entry.sentence,
-                        "changes": [
-                            {"what": what, "before": before, "after": after} for what, before, after in entry.changes
-                        ],
-                    }
-                    for entry in entries
-                ],
-                indent=2,
-            )
-        )
+        click.echo(json.dumps(changelog_document(entries), indent=2))
         return
     console().print(changelog_table(entries))
+
+
+def changelog_document(entries: list[changelog_model.ChangelogEntry]) -> list[dict[str, Any]]:
+    """Return the changelog for programs."""
+    return [
+        {
+            "position": entry.position,
+            "at": entry.at.isoformat(),
+            "actor": entry.actor,
+            "sentence": entry.sentence,
+            "changes": [{"what": what, "before": before, "after": after} for what, before, after in entry.changes],
+        }
+        for entry in entries
+    ]
 
 
 def changelog_table(entries: list[changelog_model.ChangelogEntry]) -> Table:
@@ -223,10 +228,11 @@ def changelog_table(entries: list[changelog_model.ChangelogEntry]) -> Table:
 @click.command()
 @key_argument
 @visit_options
+@environment_name_option
 @click.option("--at", type=click.DateTime(), help="Check as if it were this moment (UTC); the settings stay today's.")
 @as_option
 @json_option
-def check(key: str, at: datetime | None, name: str | None, *, as_json: bool, **who: Any) -> None:
+def check(key: str, environment_name: str, at: datetime | None, name: str | None, *, as_json: bool, **who: Any) -> None:
     """Say which variant a user or guest gets, and why. No hit is logged.
 
     What they would have got at some time, with the settings of that time, is `as-of`.
@@ -236,8 +242,8 @@ def check(key: str, at: datetime | None, name: str | None, *, as_json: bool, **w
         raise click.UsageError("Say who: either --user ID or --guest ID.")
     with backbone_for(name) as (backbone, actor), backbone.reading() as connection:
         seen_test(connection, actor, key)
-        document = config_model.get(connection, key)
-    answer = visit.answer(key, document, utc(at) if at else now())
+        documents = documents_model.get_many(connection, [key, overrides.DOCUMENT_NAME])
+    answer = visit.answer(key, documents, utc(at) if at else now(), environment_name=environment_name)
     click.echo(json.dumps(answer_document(answer)) if as_json else visible(answer_sentence(answer)))
 
 

@@ -1,7 +1,7 @@
 """Who a check is made for, as options of a command, and the answer that this user or guest gets."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from projections.config import ConfigDocument
-from usersplit import Answer, Checker, Environment, Guest, MemoryConfigs, User
+from usersplit import Answer, Checker, Environment, GroupAnswer, Guest, MemoryConfigs, User
 
 _OPTIONS = (
     click.option("--user", "user_id", help="A user's id."),
@@ -19,6 +19,16 @@ _OPTIONS = (
     click.option(
         "--environment", "environments", multiple=True, metavar="NAME=VALUE", help="An environment filter's value."
     ),
+)
+
+
+environment_name_option = click.option(
+    "--in",
+    "environment_name",
+    type=click.Choice(["production", "devel"]),
+    default="production",
+    show_default=True,
+    help="The environment whose QA overrides hold.",
 )
 
 
@@ -60,21 +70,50 @@ class Visit:
             return False
         return True
 
-    def answer(self, key: str, document: ConfigDocument | None, moment: datetime) -> Answer:
-        """Return what the test gives them at `moment` with this config document. No hit is logged.
+    @property
+    def unit_name(self) -> str:
+        """Who it is, as overrides name units."""
+        return f"guest:{self.guest_id or ''}" if self.user_id is None else f"user:{self.user_id}"
+
+    def answer(
+        self, key: str, documents: Sequence[ConfigDocument], moment: datetime, *, environment_name: str
+    ) -> Answer:
+        """Return what the test gives them at `moment` with these config documents. No hit is logged.
+
+        Args:
+            key: the test's.
+            documents: those that servers have; without the test's, it is unknown.
+            moment: by which dates are compared.
+            environment_name: whose QA overrides hold.
 
         Raises:
             WrongAttribute: see there.
         """
-        split_group = self.split_group or 0
-        unit = (
-            User(id=self.user_id, split_group=split_group, attributes=_values(self.attributes))
-            if self.user_id is not None
-            else Guest(id=self.guest_id or "", split_group=split_group)
+        configs = MemoryConfigs([json.loads(each.document) for each in documents])
+        checker = Checker(
+            configs,
+            now_ns=lambda: int(moment.timestamp() * 1_000_000) * 1000,
+            environment_name=environment_name,
         )
-        configs = MemoryConfigs([json.loads(document.document)] if document else [])
-        checker = Checker(configs, now_ns=lambda: int(moment.timestamp() * 1_000_000) * 1000)
-        return checker.explain(key, unit, Environment(attributes=_values(self.environments)))
+        return checker.explain(key, self._unit(), self._environment())
+
+    def membership(self, key: str, documents: Sequence[ConfigDocument]) -> GroupAnswer:
+        """Return whether they are in the user group with these config documents.
+
+        Raises:
+            WrongAttribute: see there.
+        """
+        configs = MemoryConfigs([json.loads(each.document) for each in documents])
+        return Checker(configs).explain_group(key, self._unit(), self._environment())
+
+    def _environment(self) -> Environment:
+        return Environment(attributes=_values(self.environments))
+
+    def _unit(self) -> User | Guest:
+        split_group = self.split_group or 0
+        if self.user_id is None:
+            return Guest(id=self.guest_id or "", split_group=split_group)
+        return User(id=self.user_id, split_group=split_group, attributes=_values(self.attributes))
 
 
 def utc(moment: datetime) -> datetime:

@@ -8,15 +8,16 @@ stream alone; one about all of them reads the log from its beginning.
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from sqlalchemy import Connection
 
 from events.database import open_database, write_transaction
 from events.facts import SettingsGroupPrepared, SettingsGroupProposed, split_test_stream
+from events.override_facts import OverrideEnvironment, override_stream
 from events.registry import FactRegistry
 from events.store import EventStore, RecordedFact, recorded
-from projections import changelog, config, current_settings, models, registry, test_list
+from projections import changelog, config, current_settings, models, overrides, registry, test_list
 from projections.changelog import ChangelogEntry
 from projections.config import ConfigDocument
 from projections.current_settings import CurrentSettings
@@ -56,7 +57,7 @@ def read_models(
     fact_registry: FactRegistry,
     *,
     position: int,
-    key: str | None = None,
+    streams: Sequence[str] | None = None,
     projections: Sequence[Projection] = models.ALL,
 ) -> Iterator[Connection]:
     """Yield a connection on which the query functions of `projections` answer as of `position`, that one included.
@@ -65,7 +66,7 @@ def read_models(
         store: the log.
         fact_registry: of its facts.
         position: the last position that counts.
-        key: of the only split test that will be asked about; without it, all of them may be, and the whole log is read.
+        streams: those of the only things that will be asked about; without them, the whole log is read.
         projections: those that will be asked.
 
     Raises:
@@ -78,7 +79,7 @@ def read_models(
         with write_transaction(engine) as connection:
             registry.metadata.create_all(connection)
             generations = [registry.create(connection, each, number=1, state="live") for each in projections]
-            for facts in _facts(store, fact_registry, position, key):
+            for facts in _facts(store, fact_registry, position, streams):
                 for projection, generation in zip(projections, generations, strict=True):
                     projection.apply(connection, projection.tables(generation.generation), facts)
             yield connection
@@ -102,8 +103,9 @@ def in_force(
         UnknownFact: see `read_models`.
         CorruptPayload: see `read_models`.
     """
-    facts = _facts_of(store, fact_registry, position, key)
-    with read_models(store, fact_registry, position=position, key=key) as connection:
+    streams = [split_test_stream(key)]
+    facts = _facts_of(store, fact_registry, position, streams)
+    with read_models(store, fact_registry, position=position, streams=streams) as connection:
         listed = test_list.get(connection, key)
         settings = current_settings.get(connection, key)
         document = config.get(connection, key)
@@ -124,11 +126,30 @@ def in_force(
     )
 
 
+def overrides_in_force(
+    store: EventStore, fact_registry: FactRegistry, *, key: str, units: Sequence[str], position: int
+) -> ConfigDocument | None:
+    """Return what servers were told at `position` of the overrides of `units` (`type:id`) in the split test `key`.
+
+    Raises:
+        UnknownFact: see `read_models`.
+        CorruptPayload: see `read_models`.
+    """
+    streams = [
+        split_test_stream(key),
+        *(override_stream(environment, unit) for environment in get_args(OverrideEnvironment) for unit in units),
+    ]
+    with read_models(
+        store, fact_registry, position=position, streams=streams, projections=[overrides.PROJECTION]
+    ) as connection:
+        return overrides.document(connection)
+
+
 def _facts(
-    store: EventStore, fact_registry: FactRegistry, position: int, key: str | None
+    store: EventStore, fact_registry: FactRegistry, position: int, streams: Sequence[str] | None
 ) -> Iterator[Sequence[RecordedFact]]:
-    if key is not None:
-        yield _facts_of(store, fact_registry, position, key)
+    if streams is not None:
+        yield _facts_of(store, fact_registry, position, streams)
         return
     reached = 0
     while reached < position:
@@ -142,9 +163,11 @@ def _facts(
         reached = batch.reached
 
 
-def _facts_of(store: EventStore, fact_registry: FactRegistry, position: int, key: str) -> list[RecordedFact]:
-    stream = store.read_stream(split_test_stream(key))
-    return [recorded(event, fact_registry) for event in stream if event.position <= position]
+def _facts_of(
+    store: EventStore, fact_registry: FactRegistry, position: int, streams: Sequence[str]
+) -> list[RecordedFact]:
+    events = [event for stream in streams for event in store.read_stream(stream) if event.position <= position]
+    return [recorded(event, fact_registry) for event in sorted(events, key=lambda event: event.position)]
 
 
 def _last(facts: Sequence[RecordedFact], kind: _OfSettings, settings_group: int, *, before: int) -> int:

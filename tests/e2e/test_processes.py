@@ -25,6 +25,7 @@ PROCESSES = (
     "bi-sink",
     "dimensions",
     "code-deployed",
+    "override-expiry",
     "notifier",
     "registry",
 )

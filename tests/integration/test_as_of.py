@@ -1,5 +1,6 @@
 """Read models as of a position: the rows that were there then, and what was in force by whose change."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,20 +12,32 @@ from sqlalchemy import Connection, Engine
 
 from events import facts
 from events.errors import UnknownFact
-from events.facts import REGISTRY
+from events.facts import REGISTRY, split_test_stream
 from events.memory_store import MemoryEventStore
+from events.override_facts import UnitForgotten
 from events.registry import FactRegistry
 from projections import changelog, config, current_settings
 from projections import test_list as listing
-from projections.as_of import InForce, in_force, read_models
+from projections.as_of import InForce, in_force, overrides_in_force, read_models
 from projections.models import ALL
-from tests.support.histories import KEY, any_history, created, prepared, proposed, published, running, whole_life
+from tests.support.histories import (
+    KEY,
+    any_history,
+    created,
+    forced,
+    prepared,
+    proposed,
+    published,
+    running,
+    whole_life,
+)
 from tests.support.read_models import ReadModels, forget_everything, stored_rows
 
 
 @contextmanager
 def as_of(models: ReadModels, position: int, key: str | None = None) -> Iterator[Connection]:
-    with read_models(models.store, REGISTRY, position=position, key=key) as connection:
+    streams = None if key is None else [split_test_stream(key)]
+    with read_models(models.store, REGISTRY, position=position, streams=streams) as connection:
         yield connection
 
 
@@ -125,10 +138,10 @@ def test_any_model_answers_about_all_tests(models: ReadModels) -> None:
 def test_a_log_that_this_program_cannot_read_is_an_error_and_not_an_answer(models: ReadModels) -> None:
     models.append([created()])
     knows_nothing = FactRegistry()
-    for key in (KEY, None):
+    for streams in ([split_test_stream(KEY)], None):
         with (
             pytest.raises(UnknownFact, match="run a release that knows it"),
-            read_models(models.store, knows_nothing, position=1, key=key),
+            read_models(models.store, knows_nothing, position=1, streams=streams),
         ):
             pass
 
@@ -136,3 +149,22 @@ def test_a_log_that_this_program_cannot_read_is_an_error_and_not_an_answer(model
 def test_a_position_beyond_the_end_of_the_log_is_its_end() -> None:
     with read_models(MemoryEventStore(REGISTRY), REGISTRY, position=7) as connection:
         assert listing.rows(connection) == []
+
+
+def test_overrides_of_then_are_found_in_the_streams_of_the_test_and_the_unit_alone(models: ReadModels) -> None:
+    models.append([*running(), forced("red"), forced("control", unit="user:7"), forced(None)])
+    forgotten = UnitForgotten(unit="user:42", environment="devel")
+    models.append([forgotten])
+
+    def told(position: int) -> dict[str, Any] | None:
+        document = overrides_in_force(models.store, REGISTRY, key=KEY, units=["user:42"], position=position)
+        return None if document is None else dict(json.loads(document.document)["environments"]["devel"]["forced"])
+
+    first = len(running()) + 1
+    assert [told(position) for position in (first - 1, first, first + 1, first + 2, first + 3)] == [
+        None,
+        {"user:42": {KEY: "red"}},
+        {"user:42": {KEY: "red"}},
+        {"user:42": {KEY: None}},
+        {},
+    ]
