@@ -40,6 +40,7 @@ class Sessions:
 
     def __init__(self, secret: str, *, seconds: int) -> None:
         self._serializer = URLSafeTimedSerializer(secret, salt=_SALT)
+        self.secret = secret
         self.seconds = seconds
 
     def write(self, name: str, epoch: int) -> str:

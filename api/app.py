@@ -6,11 +6,24 @@ from typing import Final, TypeAlias
 from fastapi import FastAPI
 
 from accounts.desk import Desk
-from api import checks, filters, health, history, lifecycle, operating, people, settings, signing_in, split_tests
+from api import (
+    checks,
+    configs,
+    filters,
+    health,
+    history,
+    lifecycle,
+    operating,
+    people,
+    settings,
+    signing_in,
+    split_tests,
+)
 from api.clock import Now
 from api.errors import add_error_handlers
 from api.identify import DESCRIBED_SECURITY
 from api.limits import Limits
+from api.live_configs import LiveConfigs
 from api.measured import Measured, Observe, observe_nothing
 from api.parts import Parts
 
@@ -35,6 +48,7 @@ _NEEDING_AN_ACCOUNT: Final = (
     lifecycle,
     history,
     checks,
+    configs,
     filters,
     operating,
     people,
@@ -45,11 +59,13 @@ def _no_metrics() -> tuple[str, bytes]:
     return "text/plain", b""
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     parts: Parts,
     desk: Desk,
     *,
     now: Now,
+    live: LiveConfigs,
+    environment_name: str = "production",
     public_url: str = "",
     observe: Observe = observe_nothing,
     render_metrics: RenderMetrics = _no_metrics,
@@ -60,6 +76,8 @@ def create_app(
         parts: the write side and the read models.
         desk: says who somebody is.
         now: the clock.
+        live: the config documents in memory.
+        environment_name: of which environment QA overrides count for clients.
         public_url: under which address browsers see the application, where a proxy stands before it.
         observe: told of every request.
         render_metrics: gives the metrics of the process.
@@ -70,6 +88,8 @@ def create_app(
     app.state.parts = parts
     app.state.desk = desk
     app.state.now = now
+    app.state.live = live
+    app.state.environment_name = environment_name
     app.state.rebuilds = operating.Rebuilds()
     app.state.public_url = public_url
     app.state.render_metrics = render_metrics

@@ -4,21 +4,24 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from threading import Event
 from typing import Final
 
 import uvicorn
-from fastapi import FastAPI
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from accounts.desk import Desk
 from api.app import create_app
+from api.evaluations import live_configs, ofrep_server
+from api.front import Front
+from api.measured import Observe
 from entrypoints.backbone import Backbone, now
 from entrypoints.metrics import Metrics
 from entrypoints.pages import mount_pages
 from entrypoints.settings import ServeSettings
+from entrypoints.threads import Crew
 from warehouse.traffic import HitTraffic
 
 _ASK_SECONDS: Final = 0.5
@@ -74,10 +77,30 @@ def serve(
     make_first_superuser(desk, settings)
     # Read models that were never built would answer 503 until a projector came; one reading builds them.
     backbone.projector.catch_up()
-    app = build_app(backbone, desk, settings, metrics)
+    live = live_configs(backbone)
+    live.refresh()
+    observe = observer(metrics)
+    app = create_app(
+        backbone,
+        desk,
+        now=now,
+        live=live,
+        environment_name=settings.environment_name,
+        public_url=settings.public_url,
+        observe=observe,
+        render_metrics=lambda: (CONTENT_TYPE_LATEST, generate_latest(metrics.registry)),
+    )
     mount_pages(app, backbone, desk, traffic=traffic, public_url=settings.public_url, environment=environment)
+    ofrep = ofrep_server(
+        live,
+        desk,
+        environment_name=settings.environment_name,
+        split_groups=settings.ofrep_split_groups,
+        observe=observe,
+        now_ns=time.time_ns,
+    )
     config = uvicorn.Config(
-        app,
+        Front(app, ofrep),
         host=settings.http_address,
         port=settings.http_port,
         log_config=None,
@@ -86,7 +109,14 @@ def serve(
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    asyncio.run(_serve(_Server(config), settings, stop))
+    # An event of its own: who asks `stop` says that the event loop turns, and this thread cannot know that.
+    crew = Crew()
+    crew.start("configs", live.follow)
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_serve(_Server(config), settings, stop))
+    finally:
+        crew.stop()
 
 
 def open_desk(backbone: Backbone, settings: ServeSettings) -> Desk:
@@ -119,21 +149,19 @@ def make_first_superuser(desk: Desk, settings: ServeSettings) -> None:
     _log.info("the first superuser is %s", account.name)
 
 
-def build_app(backbone: Backbone, desk: Desk, settings: ServeSettings, metrics: Metrics) -> FastAPI:
-    """Return the application with everything that is mounted on it."""
+def observer(metrics: Metrics) -> Observe:
+    """Return what takes the times of requests into a histogram."""
     seconds = metrics.seconds("usersplit_http_seconds", "method", "route", "status")
+    of: dict[tuple[str, str, int], Callable[[float], None]] = {}
 
     def observe(method: str, route: str, status: int, took: float) -> None:
-        seconds.labels(method, route, str(status)).observe(took)
+        # Finding a series by its labels costs more than counting in it.
+        count = of.get((method, route, status))
+        if count is None:
+            count = of[method, route, status] = seconds.labels(method, route, str(status)).observe
+        count(took)
 
-    return create_app(
-        backbone,
-        desk,
-        now=now,
-        public_url=settings.public_url,
-        observe=observe,
-        render_metrics=lambda: (CONTENT_TYPE_LATEST, generate_latest(metrics.registry)),
-    )
+    return observe
 
 
 class _Server(uvicorn.Server):

@@ -248,6 +248,14 @@ class ServeSettings(DatabaseSettings, UsersSettings):
     trusted_proxies: str = Field(
         default="127.0.0.1", description="addresses of proxies whose X-Forwarded-… headers count, separated by commas"
     )
+    environment_name: str = Field(
+        default="production",
+        pattern=r"^[A-Za-z0-9_.-]{1,60}$",
+        description="of which environment QA overrides count for OFREP and clients, where they do not say it",
+    )
+    ofrep_split_groups: Literal["given", "hashed"] = Field(
+        default="given", description="given: clients send split_group; hashed: it is computed from the targeting key"
+    )
     session_secret: SecretStr = Field(
         default=SecretStr(""), description="signs sessions, 32 characters or more; empty: the database keeps one"
     )

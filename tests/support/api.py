@@ -1,6 +1,7 @@
 """The HTTP API over a fresh database, asked by people with accounts."""
 
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ from fastapi import FastAPI
 from accounts.desk import Desk
 from accounts.identity import PERMISSIONS, Role
 from api.app import create_app
+from api.evaluations import live_configs, ofrep_server
+from api.front import Front
+from api.live_configs import LiveConfigs
+from api.measured import observe_nothing
 from entrypoints.backbone import Backbone, now
 from tests.support.people import PASSWORD, open_desk, sign_up
 
@@ -47,6 +52,7 @@ class Api:
     """The application, its parts, and a client for each of `PEOPLE`."""
 
     app: FastAPI
+    live: LiveConfigs
     backbone: Backbone
     desk: Desk
     client: TestClient
@@ -108,10 +114,19 @@ def serving(database_url: str) -> Iterator[Api]:
     """Yield the API over the database at `database_url`, which has the newest schema."""
     backbone = Backbone(database_url)
     desk = open_desk(backbone.engine)
-    app = create_app(backbone, desk, now=now)
+    live = live_configs(backbone)
+    app = create_app(backbone, desk, now=now, live=live)
+    ofrep = ofrep_server(
+        live,
+        desk,
+        environment_name="production",
+        split_groups="given",
+        observe=observe_nothing,
+        now_ns=time.time_ns,
+    )
     try:
-        with TestClient(app, raise_server_exceptions=False, base_url="http://testserver") as client:
-            yield Api(app=app, backbone=backbone, desk=desk, client=client)
+        with TestClient(Front(app, ofrep), raise_server_exceptions=False, base_url="http://testserver") as client:
+            yield Api(app=app, live=live, backbone=backbone, desk=desk, client=client)
     finally:
         backbone.close()
 

@@ -1,0 +1,106 @@
+"""Which API token may evaluate: asked of the database once, remembered for a while.
+
+A revoked token is let in for at most `TRUST_SECONDS` more. When that time is over, one request asks anew while the
+others go on under the old answer, for `GRACE_SECONDS` at most: a crowd must not wait for one question.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from itsdangerous import BadSignature, Signer
+
+from accounts.errors import AccountsError
+from accounts.identity import Identity
+from accounts.tokens import ApiTokens
+
+TRUST_SECONDS: Final = 5.0
+GRACE_SECONDS: Final = 10.0
+_MOST_REMEMBERED: Final = 10_000
+
+
+@dataclass(slots=True)
+class Guest:
+    """A token that was let in.
+
+    Attributes:
+        identity: whom it speaks for.
+        tail: the end of every bulk answer for it: where it hears of changes.
+        until: by the monotonic clock, how long the answer counts.
+        is_asked: whether somebody asks anew.
+    """
+
+    identity: Identity
+    tail: bytes
+    until: float
+    is_asked: bool = False
+
+
+class Entrance:
+    """Lets tokens in that have the scope `evaluate`.
+
+    Args:
+        tokens: the API tokens.
+        secret: signs tickets to the event stream, which browsers cannot send a token to.
+        events_path: where that stream is.
+        monotonic: the clock that never jumps.
+    """
+
+    def __init__(self, tokens: ApiTokens, *, secret: str, events_path: str, monotonic: Callable[[], float]) -> None:
+        self._tokens = tokens
+        self._signer = Signer(secret, salt="usersplit.ofrep.events.1")
+        self._events_path = events_path
+        self._monotonic = monotonic
+        self._known: dict[bytes, Guest] = {}
+
+    def known(self, token: bytes) -> Guest | None:
+        """Return a token that is remembered, None if it must be asked for: see `let_in`. Never blocks."""
+        guest = self._known.get(token)
+        if guest is None:
+            return None
+        late = self._monotonic() - guest.until
+        if late <= 0:
+            return guest
+        if guest.is_asked and late <= GRACE_SECONDS:
+            return guest
+        guest.is_asked = True
+        return None
+
+    async def let_in(self, token: bytes) -> Guest:
+        """Ask the database.
+
+        Raises:
+            NotSignedIn: it is no valid token.
+            NotAllowed: it lacks the scope `evaluate`.
+        """
+        try:
+            identity = await asyncio.to_thread(self._identity, token)
+        except AccountsError:
+            self._known.pop(token, None)
+            raise
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        guest = Guest(identity=identity, tail=self._tail(identity), until=self._monotonic() + TRUST_SECONDS)
+        self._known[token] = guest
+        return guest
+
+    def is_ticket(self, ticket: str) -> bool:
+        """Return whether somebody with a token was handed this ticket."""
+        try:
+            self._signer.unsign(ticket)
+        except BadSignature:
+            return False
+        return True
+
+    def _identity(self, token: bytes) -> Identity:
+        identity = self._tokens.identity_of(token.decode("latin-1"))
+        identity.require("evaluate")
+        return identity
+
+    def _tail(self, identity: Identity) -> bytes:
+        ticket = self._signer.sign(identity.token_id).decode()
+        return b',"eventStreams":[{"type":"sse","endpoint":{"requestUri":"%s?ticket=%s"}}]}' % (
+            self._events_path.encode(),
+            ticket.encode(),
+        )
