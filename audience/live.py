@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Event, Lock
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -92,15 +92,6 @@ class LiveNumbers:
         with self._refreshing:
             self._kept = self._counted()
             return self._kept.as_of
-
-    def run(self, stop: Event, *, every_seconds: float, failed: Callable[[Exception], None]) -> None:
-        """Refresh until `stop` is set. An error is handed to `failed`, and the numbers of before stay in force."""
-        while not stop.is_set():
-            try:
-                self.refresh()
-            except Exception as error:  # noqa: BLE001 - whatever it is, old numbers with their moment beat none
-                failed(error)
-            stop.wait(every_seconds)
 
     def numbers(self, edited: Conditions) -> Numbers:
         """Return the numbers for conditions that are being edited; counts anew where the kept table cannot tell.

@@ -16,19 +16,23 @@ from domain.split_test import SettingsGroup, SplitTest
 from events.facts import GroupsMoved, Overlap, PreparedVariant
 
 DrawStep: TypeAlias = Literal["overlaps", "counted", "split_groups"]
+"""Some of `projections.preparation_steps.PreparationStep`."""
 
 
 class TellStep(Protocol):
     """Told of each step once it is done, with what it brought."""
 
-    def __call__(self, step: DrawStep, detail: str) -> object:
+    def __call__(self, step: DrawStep, detail: str, /) -> object:
         """Take note."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnSettings:
-    """What the fact of a preparation says, see `events.facts.SettingsGroupPrepared`."""
+    """What the fact of a preparation says, see `events.facts.SettingsGroupPrepared`.
+
+    `users` are all who meet the conditions, in the test or not; None where nobody counts.
+    """
 
     seed: int
     as_of_position: int
@@ -38,6 +42,7 @@ class DrawnSettings:
     moved: tuple[GroupsMoved, ...]
     assumed_filters: tuple[str, ...]
     base_rate: float | None
+    users: int | None
 
 
 class PreparationDraw:
@@ -87,6 +92,7 @@ class PreparationDraw:
             reshuffle=group.reshuffle,
             overlapping=overlapping(neighbours.settings, counted),
             users=None if counted is None else counted.users,
+            last_used=neighbours.last_used,
         )
         allocation = self._allocate(request)
         tell("split_groups", f"{allocation.kept_groups} split groups stay as they were")
@@ -102,6 +108,7 @@ class PreparationDraw:
             moved=allocation.moved,
             assumed_filters=() if counted is None else counted.assumed_filters,
             base_rate=None if counted is None else rate,
+            users=None if counted is None else sum(counted.users.values()),
         )
 
 

@@ -1,6 +1,6 @@
 """What an allocation is made from: the tests whose dates overlap, as of one position of the log, and users."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 
@@ -12,7 +12,7 @@ from domain.errors import RuleBroken
 from domain.keys import printable
 from domain.split_test import SettingsGroup
 from events.facts import PreparedVariant
-from projections import current_settings
+from projections import current_settings, split_group_rest
 from projections.current_settings import CurrentSettings
 from projections.registry import serving
 
@@ -23,10 +23,15 @@ _log = getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbours:
-    """The tests whose dates overlap, as they were at one position of the event log."""
+    """The tests whose dates overlap, as they were at one position of the event log.
+
+    Attributes:
+        last_used: the position at which a split group was last let go, see `AllocationRequest.last_used`.
+    """
 
     as_of_position: int
     settings: Sequence[CurrentSettings]
+    last_used: Mapping[int, int]
 
 
 class PreparationInputs:
@@ -48,14 +53,15 @@ class PreparationInputs:
         self._catch_up()
         while True:
             with self._engine.connect() as connection:
-                before = _read_model_position(connection)
+                before = _read_model_positions(connection)
                 settings = current_settings.overlapping_by_dates(
                     connection, key=key, starts_at=group.starts_at, ends_at=group.ends_at
                 )
+                last_used = split_group_rest.last_used(connection)
                 # Statements of one transaction may see different commits. Positions only grow, so two equal ones
                 # prove that what was read between them belongs to that position.
-                if before == _read_model_position(connection):
-                    return Neighbours(as_of_position=before, settings=settings)
+                if before == _read_model_positions(connection):
+                    return Neighbours(as_of_position=before[0], settings=settings, last_used=last_used)
 
     def counted(self, audience: Audience, settings: Sequence[CurrentSettings]) -> CountedUsers | None:
         """Return who meets the conditions of `audience` and of the tests with `settings`; None where nobody counts.
@@ -104,6 +110,7 @@ def described(error: Exception) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def _read_model_position(connection: Connection) -> int:
-    generation = serving(connection, current_settings.PROJECTION.name)
-    return generation.position if generation else 0
+def _read_model_positions(connection: Connection) -> tuple[int, ...]:
+    models = (current_settings.PROJECTION, split_group_rest.PROJECTION)
+    generations = (serving(connection, model.name) for model in models)
+    return tuple(generation.position if generation else 0 for generation in generations)

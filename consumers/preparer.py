@@ -10,20 +10,16 @@ from datetime import datetime
 from functools import partial
 from logging import getLogger
 from threading import Event
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from sqlalchemy import Engine
 
-from audience.estimate import BASE_RATE
 from commands.preparation import PreparationCommands
 from consumers.leadership import LeaderLock, leader_lock
 from consumers.outages import DATABASE_AWAY
-from consumers.preparation_draw import DrawStep, PreparationDraw
-from consumers.preparation_inputs import PreparationInputs, described
+from consumers.preparation_draw import PreparationDraw
+from consumers.preparation_inputs import described
 from consumers.preparation_lock import LOCK, LockLost, PreparationLock
-from domain.allocation.audience_counts import AudienceCounts, NobodyCounted
-from domain.allocation.balanced import allocate as allocate_balanced
-from domain.allocation.request import Allocator
 from domain.errors import RuleBroken
 from domain.settings_groups import waiting
 from domain.split_test import SettingsGroup, SplitTest
@@ -31,8 +27,7 @@ from events.errors import VersionConflict
 from events.registry import FactRegistry
 from events.store import EventStore
 from projections import current_settings
-
-Step: TypeAlias = DrawStep | Literal["waiting", "prepared", "failed"]
+from projections.preparation_steps import PreparationStep
 
 _TO_TRY_AGAIN: Final[tuple[type[Exception], ...]] = (*DATABASE_AWAY, VersionConflict, LockLost)
 """What says nothing about the settings group, which was at the wrong place at the wrong time."""
@@ -46,11 +41,8 @@ class Progress:
 
     key: str
     settings_group: int
-    step: Step
+    step: PreparationStep
     detail: str = ""
-
-
-_NOBODY_COUNTED = NobodyCounted()
 
 
 def _untold(progress: Progress) -> None:
@@ -66,10 +58,7 @@ class Preparer:
         registry: decodes it.
         catch_up: brings the read models up to the event log.
         now: the clock.
-        seeds: gives the seed of each draw, not negative.
-        counts: knows the users.
-        allocate: draws split groups.
-        base_rate: for the smallest effects that the estimate tells.
+        draw: counts users and draws split groups.
         progress: told of every step.
         lock: held by one preparation at a time; None is the lock of `engine`'s database.
     """
@@ -82,18 +71,14 @@ class Preparer:
         registry: FactRegistry,
         catch_up: Callable[[], object],
         now: Callable[[], datetime],
-        seeds: Callable[[], int],
-        counts: AudienceCounts = _NOBODY_COUNTED,
-        allocate: Allocator = allocate_balanced,
-        base_rate: float = BASE_RATE,
+        draw: PreparationDraw,
         progress: Callable[[Progress], None] = _untold,
         lock: LeaderLock | None = None,
     ) -> None:
         self._engine = engine
         self._commands = PreparationCommands(store=store, registry=registry, now=now)
         self._catch_up = catch_up
-        inputs = PreparationInputs(engine=engine, catch_up=catch_up, counts=counts)
-        self._draw = PreparationDraw(inputs, allocate=allocate, seeds=seeds, base_rate=base_rate)
+        self._draw = draw
         self._progress = progress
         self._lock = PreparationLock(lock or leader_lock(engine, LOCK))
 
@@ -218,5 +203,5 @@ class _Teller:
         self._key = key
         self._settings_group = settings_group
 
-    def __call__(self, step: Step, detail: str = "") -> None:
+    def __call__(self, step: PreparationStep, detail: str = "") -> None:
         self._progress(Progress(key=self._key, settings_group=self._settings_group, step=step, detail=detail))

@@ -10,7 +10,7 @@ from domain.people import Actor, can_see
 from entrypoints.backbone import Backbone
 from entrypoints.console import DataTable, console, details_table
 from entrypoints.manager_commands import as_option, backbone_for, key_argument
-from entrypoints.reading_commands import add_settings, json_option, seen_test
+from entrypoints.reading_commands import add_settings, json_option, seen_test, waiting_line
 from entrypoints.visit import (
     Visit,
     answer_document,
@@ -130,6 +130,8 @@ def _details(found: InForce, position: int, moment: datetime, answer: Answer | N
     details.add_row("status", status(found.listed.status))
     details.add_row("  by", _told(found.status_by))
     add_settings(details, found.settings)
+    if found.settings.pending_group:
+        details.add_row("waiting", waiting_line(found.settings))
     if found.proposed_by:
         details.add_row("  asked for by", _told(found.proposed_by))
     if found.prepared_by:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import assert_never
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -14,10 +15,11 @@ from audience.counts import count
 from audience.iterator import users_of
 from audience.users_table import UsersTable, required_users_table
 from entrypoints.console import console
-from entrypoints.settings import WarehouseSettings
+from entrypoints.settings import UsersTableSettings
 from usersplit.conditions import Catalog, Conditions, parse_text
+from warehouse.clickhouse_users import ClickHouseUsers
 from warehouse.duckdb_users import DuckDbUsers
-from warehouse.generated_users import generate_duckdb, generate_postgres
+from warehouse.generated_users import generate_clickhouse, generate_duckdb, generate_postgres
 from warehouse.postgres_users import PostgresUsers
 from warehouse.split_group_backfill import Progress, backfill_duckdb, backfill_postgres
 from warehouse.users_import import import_into_duckdb, import_into_postgres
@@ -44,10 +46,15 @@ def generate(size: int, seed: int, catalog_path: Path) -> None:
     """Make the users table anew with made-up users. What it held is gone."""
     _, table = _mapping(catalog_path)
     database = _open()
-    if isinstance(database, DuckDbUsers):
-        generate_duckdb(database, table.name, users=size, seed=seed)
-    else:
-        generate_postgres(database, table.name, users=size, seed=seed)
+    match database:
+        case DuckDbUsers():
+            generate_duckdb(database, table.name, users=size, seed=seed)
+        case PostgresUsers():
+            generate_postgres(database, table.name, users=size, seed=seed)
+        case ClickHouseUsers():
+            generate_clickhouse(database, table.name, users=size, seed=seed)
+        case _:
+            assert_never(database)
     database.close()
     click.echo(f"{table.name} holds {size:,} made-up users.")
 
@@ -61,7 +68,7 @@ def import_users(file: Path, catalog_path: Path) -> None:
     Who is there already is updated and keeps the split group. An import that was interrupted is simply run again.
     """
     _, table = _mapping(catalog_path)
-    database = _open()
+    database = _open_writable()
 
     def job(told: Progress) -> int:
         if isinstance(database, DuckDbUsers):
@@ -83,7 +90,7 @@ def import_users(file: Path, catalog_path: Path) -> None:
 def split_groups(catalog_path: Path) -> None:
     """Draw a split group for every user without one. Interrupted, it goes on where it stopped."""
     _, table = _mapping(catalog_path)
-    database = _open()
+    database = _open_writable()
     drawn = _backfill(database, table)
     database.close()
     click.echo(f"{drawn:,} users were given a split group.")
@@ -126,10 +133,29 @@ def _mapping(path: Path) -> tuple[Catalog, UsersTable]:
     return catalog, required_users_table(catalog, path)
 
 
-def _open() -> DuckDbUsers | PostgresUsers:
-    url = WarehouseSettings.read().warehouse_url.get_secret_value()
+class NotIntoClickHouse(Exception):
+    """Users and split groups come into ClickHouse by its own tools."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "users are not imported into ClickHouse from here; use clickhouse-client, and give each row a split group "
+            "as docs/audience.md shows"
+        )
+
+
+def _open() -> DuckDbUsers | PostgresUsers | ClickHouseUsers:
+    url = UsersTableSettings.read().required_url()
     scheme, _, place = url.partition("://")
-    return DuckDbUsers(Path(place.removeprefix("/"))) if scheme == "duckdb" else PostgresUsers(url)
+    if scheme == "duckdb":
+        return DuckDbUsers(Path(place.removeprefix("/")))
+    return ClickHouseUsers(url) if scheme == "clickhouse" else PostgresUsers(url)
+
+
+def _open_writable() -> DuckDbUsers | PostgresUsers:
+    database = _open()
+    if isinstance(database, ClickHouseUsers):
+        raise NotIntoClickHouse
+    return database
 
 
 def _backfill(database: DuckDbUsers | PostgresUsers, table: UsersTable) -> int:

@@ -14,12 +14,19 @@ import projections.models
 from audience.catalog import DEFAULT_CATALOG, load_catalog
 from audience.counts import SqlAudienceCounts
 from audience.estimate import BASE_RATE
+from audience.live import LiveNumbers
 from audience.users_table import required_users_table
 from commands.overrides import OverrideCommands
+from commands.preparation import PreparationCommands
 from commands.split_tests import SplitTestCommands
 from commands.user_groups import UserGroupCommands
+from consumers.audience_service import AudienceOfUsers
+from consumers.preparation_draw import PreparationDraw
+from consumers.preparation_inputs import PreparationInputs
+from consumers.preparation_progress import PreparationProgressWriter
 from consumers.preparer import Preparer
-from domain.allocation.audience_counts import AudienceCounts, NobodyCounted
+from domain.allocation.audience_counts import NobodyCounted
+from domain.allocation.balanced import allocate
 from events.database import named_errors, open_database
 from events.facts import REGISTRY
 from events.registry import FactRegistry
@@ -110,21 +117,32 @@ class Backbone:
         self.split_tests = SplitTestCommands(store=self.store, registry=REGISTRY, catalog=self.catalog, now=now)
         self.user_groups = UserGroupCommands(store=self.store, registry=REGISTRY, catalog=self.catalog, now=now)
         self.overrides = OverrideCommands(store=self.store, registry=REGISTRY, now=now)
+        table = None if users is None else required_users_table(self.catalog, catalog_path or DEFAULT_CATALOG)
+        counts = NobodyCounted() if users is None or table is None else SqlAudienceCounts(users, table)
+        inputs = PreparationInputs(engine=self.engine, catch_up=self.projector.catch_up, counts=counts)
+        draw = PreparationDraw(inputs, allocate=allocate, seeds=draw_seed, base_rate=base_rate)
         self.preparer = Preparer(
             engine=self.engine,
             store=self.store,
             registry=REGISTRY,
             catch_up=self.projector.catch_up,
             now=now,
-            seeds=draw_seed,
-            counts=self._counts(catalog_path or DEFAULT_CATALOG),
-            base_rate=base_rate,
+            draw=draw,
+            progress=PreparationProgressWriter(self.engine, now=now),
         )
-
-    def _counts(self, catalog_path: Path) -> AudienceCounts:
-        if self._users is None:
-            return NobodyCounted()
-        return SqlAudienceCounts(self._users, required_users_table(self.catalog, catalog_path))
+        self.audience: AudienceOfUsers | None = None
+        if users is not None and table is not None:
+            self.audience = AudienceOfUsers(
+                engine=self.engine,
+                catch_up=self.projector.catch_up,
+                catalog=self.catalog,
+                users=table,
+                tests=PreparationCommands(store=self.store, registry=REGISTRY, now=now),
+                draw=draw,
+                live=LiveNumbers(users, table, now=now),
+                now=now,
+                default_base_rate=base_rate,
+            )
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -19,7 +19,9 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "For managers": {
         "create": "entrypoints.manager_commands:create",
         "propose": "entrypoints.manager_commands:propose",
+        "preview": "entrypoints.preview_commands:preview",
         "retry": "entrypoints.manager_commands:retry",
+        "preparations": "entrypoints.preview_commands:preparations",
         "edit": "entrypoints.manager_commands:edit",
         "managers": "entrypoints.manager_commands:managers",
         "publish": "entrypoints.manager_commands:publish",

@@ -144,6 +144,8 @@ class EmbeddedUserSplit:
         backbone, broker, crew = self.backbone, self.broker, self._crew
         crew.start("projector", lambda stop: follow(backbone.projector, stop))
         crew.start("preparer", backbone.preparer.run)
+        if backbone.audience is not None:
+            crew.start("live-numbers", backbone.audience.run)
         crew.start("relay", self._relay().run)
         crew.start("agent", self._run_agent)
         crew.start("laid-out", LaidOutFollower(engine=backbone.engine, broker=broker, now=now).run)

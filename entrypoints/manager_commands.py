@@ -252,10 +252,10 @@ def retry(key: str, name: str | None, command_id: str, expected_version: int | N
 
 
 def read_json(file: Any) -> Any:
-    """Return what the file holds.
+    """Return what a file of JSON says.
 
     Raises:
-        NotJson: see there.
+        NotJson: it is none.
     """
     path = Path(file.name)
     try:
@@ -280,7 +280,8 @@ def _prepare(backbone: Backbone, key: str) -> None:
         click.echo(f"Preparation failed: {reason} The settings in force stay. Try: retry {key}")
         sys.exit(1)
     click.echo(f"Settings group {settings.settings_group} is current.")
-    for label, text in estimate_lines(settings):
+    control = next((variant.name for variant in settings.variants if variant.is_control), "")
+    for label, text in estimate_lines(settings, control=control):
         click.echo(visible(f"  {label}: {text}"))
 
 

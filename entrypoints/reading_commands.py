@@ -27,10 +27,11 @@ from entrypoints.visit import (
     visit_options,
 )
 from projections import changelog as changelog_model
-from projections import current_settings, laid_out, overrides, test_list
+from projections import current_settings, laid_out, overrides, preparation_steps, test_list
 from projections import documents as documents_model
 from projections.current_settings import CurrentSettings
 from projections.errors import ProjectionsError
+from projections.preparation_steps import PreparationProgress
 from projections.test_list import ListedSplitTest
 from usersplit.conditions import Catalog, parse_text
 
@@ -39,7 +40,8 @@ _STATUSES = [status.value for status in Status if status is not Status.DISCARDED
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-def _visible(actor: Actor, row: ListedSplitTest) -> bool:
+def is_visible(actor: Actor, row: ListedSplitTest) -> bool:
+    """Return whether `actor` may know that the test exists."""
     return can_see(actor, row.status, row.author, row.managers)
 
 
@@ -50,7 +52,7 @@ def seen_test(connection: Connection, actor: Actor, key: str) -> ListedSplitTest
         SplitTestNotFound: there is no such test, or it is somebody else's Draft.
     """
     row = test_list.get(connection, key)
-    if row is None or not _visible(actor, row):
+    if row is None or not is_visible(actor, row):
         raise SplitTestNotFound(key)
     return row
 
@@ -72,7 +74,7 @@ def day(moment: datetime | None) -> str:
 def list_tests(status: str | None, search: str, name: str | None, *, as_json: bool) -> None:
     """List the split tests that you may see."""
     with backbone_for(name) as (backbone, actor), backbone.reading() as connection:
-        rows = [row for row in test_list.rows(connection, status=status, search=search) if _visible(actor, row)]
+        rows = [row for row in test_list.rows(connection, status=status, search=search) if is_visible(actor, row)]
         missing = MissingServers.read(connection)
     if as_json:
         click.echo(json.dumps([_listed(row, missing) for row in rows], indent=2))
@@ -145,6 +147,7 @@ def show(key: str, name: str | None) -> None:
     with backbone_for(name) as (backbone, actor), backbone.reading() as connection:
         row = seen_test(connection, actor, key)
         settings = current_settings.get(connection, key)
+        step = preparation_steps.of(connection, key)
         missing = MissingServers.read(connection)
     details = details_table()
     for label, text in (
@@ -166,11 +169,13 @@ def show(key: str, name: str | None) -> None:
         details.add_row("not laid out", plain(f"on {missing.told(key)}: {_some(servers)}", style="red"))
     if settings:
         add_settings(details, settings)
+        if settings.pending_group:
+            details.add_row("waiting", waiting_line(settings, step))
     console().print(details)
 
 
 def add_settings(details: DataTable, settings: CurrentSettings) -> None:
-    """Add the settings group in force, and the one that waits, to a table of details."""
+    """Add the settings group in force to a table of details."""
     if settings.settings_group:
         catalog = Catalog.from_document(
             {used.name: {"type": used.type, "scope": used.scope} for used in settings.filters}
@@ -178,12 +183,17 @@ def add_settings(details: DataTable, settings: CurrentSettings) -> None:
         details.add_row("settings group", str(settings.settings_group))
         details.add_row("dates", f"{day(settings.starts_at)} – {day(settings.ends_at)} UTC")
         details.add_row("conditions", parse_text(settings.conditions, catalog).to_text())
-        for label, text in estimate_lines(settings):
+        control = next((variant.name for variant in settings.variants if variant.is_control), "")
+        for label, text in estimate_lines(settings, control=control):
             details.add_row(label, text)
-    if settings.pending_group:
-        details.add_row(
-            "waiting", f"settings group {settings.pending_group} is {settings.pending_state}. {settings.pending_reason}"
-        )
+
+
+def waiting_line(settings: CurrentSettings, step: PreparationProgress | None = None) -> str:
+    """Return how far the settings group that waits is, or why it could not be prepared."""
+    said = f"settings group {settings.pending_group} is {settings.pending_state}. {settings.pending_reason}".rstrip()
+    if settings.pending_state != "proposed" or step is None or step.settings_group != settings.pending_group:
+        return said
+    return f"{said} {step.share_done:.0%} since {step.started_at:%H:%M:%S} UTC: {step.detail}"
 
 
 @click.command()

@@ -112,6 +112,8 @@ def serve(
     # An event of its own: who asks `stop` says that the event loop turns, and this thread cannot know that.
     crew = Crew()
     crew.start("configs", live.follow)
+    if backbone.audience is not None:
+        crew.start("live-numbers", backbone.audience.run)
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_serve(_Server(config), settings, stop))

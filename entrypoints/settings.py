@@ -62,7 +62,7 @@ def _users_url(value: SecretStr | None) -> SecretStr | None:
     if value is None or not value.get_secret_value():
         return None  # set to nothing, as a compose file without a users table does
     scheme = value.get_secret_value().partition(":")[0]
-    if scheme not in {"duckdb", "postgresql", "clickhouse", "clickhouses"}:
+    if scheme not in {"duckdb", "postgresql", "clickhouse"}:
         raise ValueError("must start with duckdb:/// (a file), postgresql:// or clickhouse:// (a server)")
     return value
 
@@ -117,6 +117,25 @@ class UsersSettings(Settings):
         lt=1,
         description="share of users who do already what tests are about, for the smallest effect an estimate tells",
     )
+
+
+class UsersTableSettings(UsersSettings):
+    """Commands about the users table."""
+
+    warehouse_url: SecretStr | None = Field(default=None, description="where it is looked for without a users_url")
+
+    def required_url(self) -> str:
+        """Return where the users table is, in BI's warehouse where nothing else is said.
+
+        Raises:
+            SettingsError: nothing is said of either.
+        """
+        url = self.users_url or self.warehouse_url
+        if url is None:
+            raise SettingsError(
+                f"{variable('users_url')} is not set: {type(self).model_fields['users_url'].description}"
+            )
+        return url.get_secret_value()
 
 
 class TerminalSettings(DatabaseSettings, UsersSettings):
@@ -284,6 +303,7 @@ ALL_SETTINGS: tuple[type[Settings], ...] = (
     Settings,
     DatabaseSettings,
     UsersSettings,
+    UsersTableSettings,
     TerminalSettings,
     KafkaSettings,
     WarehouseSettings,

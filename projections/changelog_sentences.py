@@ -7,7 +7,6 @@ from typing import Literal, TypeAlias, assert_never
 from events.facts import (
     CodeDeployed,
     DraftDiscarded,
-    GroupsMoved,
     ManagersChanged,
     PropertiesEdited,
     PropertyChange,
@@ -189,9 +188,7 @@ def _prepared_sentence(prepared: PreparedSummary, before: PreparedSummary) -> st
         ]
         sentences.append(f"{readable.sentence_of(owned)}.")
     if prepared.kept_groups or prepared.moved:
-        moves = [f"{readable.split_groups(moved.groups)} {_way(moved)}" for moved in prepared.moved]
-        kept = f"{readable.split_groups(prepared.kept_groups)} stay with their variants"
-        sentences.append(f"{readable.sentence_of([kept, *moves])}.")
+        sentences.append(f"{readable.moves(prepared.kept_groups, prepared.moved)}.")
     if prepared.overlaps:
         ours = _users(prepared)
         shared = [
@@ -207,14 +204,6 @@ def _prepared_sentence(prepared: PreparedSummary, before: PreparedSummary) -> st
 def _users(prepared: PreparedSummary) -> int | None:
     counted = [variant.users for variant in prepared.variants if variant.users is not None]
     return sum(counted) if counted else None
-
-
-def _way(moved: GroupsMoved) -> str:
-    if not moved.before:
-        return f"join {moved.after}"
-    if not moved.after:
-        return f"leave {moved.before}"
-    return f"move from {moved.before} to {moved.after}"
 
 
 def _preparation_failed(fact: SettingsGroupPreparationFailed, before: PreparedSummary) -> Told:

@@ -5,7 +5,7 @@ current one. A discarded Draft has no row.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
@@ -110,6 +110,23 @@ class PendingSettings:
     settings_group: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTest:
+    """Who may take part in a test that is not over, and when: the settings in force without what was drawn."""
+
+    key: str
+    type: str
+    status: Status
+    starts_at: datetime
+    ends_at: datetime
+    conditions: str
+    filters: tuple[FilterUsed, ...]
+
+    def meets(self, starts_at: datetime | None, ends_at: datetime | None) -> bool:
+        """Return whether its dates meet [starts_at, ends_at); None is open on that side."""
+        return (ends_at is None or self.starts_at < ends_at) and (starts_at is None or self.ends_at > starts_at)
+
+
 def get(connection: Connection, key: str) -> CurrentSettings | None:
     """Return the settings of the split test `key`, None if there is no such test."""
     table = live_tables(connection, PROJECTION)[_NAME]
@@ -132,6 +149,18 @@ def overlapping_by_dates(
     return sorted((_settings(row) for row in connection.execute(query)), key=lambda settings: settings.key)
 
 
+def open_tests(connection: Connection) -> list[OpenTest]:
+    """Return the tests that are not over and have settings in force, by key."""
+    table = live_tables(connection, PROJECTION)[_NAME]
+    columns = (getattr(table.c, field.name) for field in fields(OpenTest))
+    query = select(*columns).where(table.c.settings_group > 0, table.c.status.in_(_OPEN_STATUSES))
+    found = (
+        OpenTest(**{**row._mapping, "filters": _filters_decoder.decode(row.filters)})  # noqa: SLF001 - SQLAlchemy's public name
+        for row in connection.execute(query)
+    )
+    return sorted(found, key=lambda test: test.key)
+
+
 def pending(connection: Connection) -> list[PendingSettings]:
     """Return the settings groups that wait to be prepared, the one that has waited longest first."""
     table = live_tables(connection, PROJECTION)[_NAME]
@@ -141,6 +170,13 @@ def pending(connection: Connection) -> list[PendingSettings]:
         .order_by(table.c.position)
     )
     return [PendingSettings(key=row.key, settings_group=row.pending_group) for row in connection.execute(query)]
+
+
+def unprepared(connection: Connection) -> list[CurrentSettings]:
+    """Return the settings of tests with a settings group that waits or whose preparation failed, by key."""
+    table = live_tables(connection, PROJECTION)[_NAME]
+    query = select(table).where(table.c.pending_group.is_not(None), table.c.status.in_(_OPEN_STATUSES))
+    return sorted((_settings(row) for row in connection.execute(query)), key=lambda settings: settings.key)
 
 
 def _apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]) -> None:

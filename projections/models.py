@@ -1,6 +1,14 @@
 """All read models of this program."""
 
-from projections import changelog, config, current_settings, overrides, test_list, user_groups
+from projections import (
+    changelog,
+    config,
+    current_settings,
+    overrides,
+    split_group_rest,
+    test_list,
+    user_groups,
+)
 from projections.projection import Projection
 
 ALL: tuple[Projection, ...] = (
@@ -8,6 +16,7 @@ ALL: tuple[Projection, ...] = (
     config.PROJECTION,
     current_settings.PROJECTION,
     overrides.PROJECTION,
+    split_group_rest.PROJECTION,
     test_list.PROJECTION,
     user_groups.PROJECTION,
 )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from events.facts import Overlap
+from events.facts import GroupsMoved, Overlap
 
 _GROUPS_PER_PERCENT = 24
 _LONGEST_VALUE = 100
@@ -69,6 +69,20 @@ def shared(overlap: Overlap, our_users: int | None) -> str:
 def smallest_effect(effect: float, base_rate: float) -> str:
     """Return what users can show: by how many points a rate must rise, and from what to what that is."""
     return f"{100 * effect:.3g} points ({100 * base_rate:.3g} % → {100 * (base_rate + effect):.3g} %)"
+
+
+def moves(kept_groups: int, moved: Iterable[GroupsMoved]) -> str:
+    """Return how many split groups stay with their variants, and which way the others go."""
+    ways = [f"{split_groups(each.groups)} {_way(each)}" for each in moved]
+    return sentence_of([f"{split_groups(kept_groups)} stay with their variants", *ways])
+
+
+def _way(moved: GroupsMoved) -> str:
+    if not moved.before:
+        return f"join {moved.after}"
+    if not moved.after:
+        return f"leave {moved.before}"
+    return f"move from {moved.before} to {moved.after}"
 
 
 def quoted(value: str) -> str:

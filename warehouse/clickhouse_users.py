@@ -5,6 +5,7 @@ Parameters travel beside the statement, typed, and ClickHouse itself puts them i
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, Final
 
 import clickhouse_connect
@@ -23,7 +24,7 @@ _SETTINGS: Final = {"max_query_size": 64 * 2**20, "max_ast_elements": 2_000_000,
 
 
 class ClickHouseUsers:
-    """A `warehouse.users.UsersDatabase` in ClickHouse. One thread at a time a session: make one object a thread."""
+    """A `warehouse.users.UsersDatabase` in ClickHouse. Connections have no session, so threads may share one."""
 
     counts_nearby: Final = False
 
@@ -31,13 +32,15 @@ class ClickHouseUsers:
         """Connect at first use. `place` is a URL, or a client that is open already and stays its owner's to close."""
         self._url = place if isinstance(place, str) else ""
         self._client = None if isinstance(place, str) else place
+        self._opening = Lock()
 
     @property
     def client(self) -> Client:
         """The connection, for the importer and other writers of this room."""
         if self._client is None:
-            with _translated():
-                self._client = clickhouse_connect.get_client(dsn=self._url)
+            with self._opening, _translated():
+                if self._client is None:
+                    self._client = clickhouse_connect.get_client(dsn=self._url, autogenerate_session_id=False)
         return self._client
 
     def column_types(self, table: str) -> Mapping[str, str]:
@@ -74,6 +77,15 @@ class ClickHouseUsers:
         with _translated(), self.client.query_arrow_stream(text, parameters=parameters, settings=settings) as batches:
             for batch in batches:
                 yield from batch.to_batches(batch_rows) if isinstance(batch, pa.Table) else [batch]
+
+    def write(self, statement: str) -> None:
+        """Run a statement of this program's own, for the writers of this room.
+
+        Raises:
+            WarehouseError: ClickHouse does not answer, or refuses.
+        """
+        with _translated():
+            self.client.command(statement)
 
     def close(self) -> None:
         """See `UsersDatabase.close`."""

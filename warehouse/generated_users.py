@@ -8,6 +8,8 @@ from typing import Final
 
 from sqlalchemy import text
 
+from warehouse.clickhouse_users import ClickHouseUsers
+from warehouse.clickhouse_users import quoted as quoted_clickhouse
 from warehouse.duckdb_users import DuckDbUsers, quoted
 from warehouse.duckdb_users import translated as translated_duckdb
 from warehouse.postgres_users import PostgresUsers
@@ -65,3 +67,43 @@ def generate_postgres(database: PostgresUsers, table: str, *, users: int, seed: 
             f"INSERT INTO {quoted(table)} {selected} FROM generate_series(1, {users}) AS made(number)"
         )
         connection.exec_driver_sql(f"ANALYZE {quoted(table)}")
+
+
+# Each {draw} has a number of its own, or ClickHouse would take two equal calls for one.
+_CLICKHOUSE: Final = """
+    SELECT number + 1, 1 + toInt16(floor({draw} * 2400)),
+           {draw} < 0.001, if({draw} < 0.98, {draw} < 0.1, NULL), {draw} < 0.06,
+           if({draw} < 0.97, {draw} < 0.7, NULL),
+           if({draw} < 0.99, toInt16((50 + toUInt32(floor(200 * pow({draw}, 3)))) % 200), NULL),
+           if({draw} < 0.9, toInt16(16 + floor(60 * {draw} * {draw})), NULL),
+           multiIf({draw} < 0.45, 'female', {draw} < 0.9, 'male', {draw} < 0.5, 'other', NULL),
+           ['de', 'es', 'fr', 'it', 'pt', 'ru', 'en', NULL][1 + toUInt8(floor({draw} * 8))],
+           [NULL, 'web', 'web', 'ios', 'ios', 'ios', 'android', 'android', 'android', 'android']
+               [1 + toUInt8(floor({draw} * 10))],
+           toDateTime('2015-01-01', 'UTC') + toUInt32(floor({draw} * 350000000))
+    FROM numbers({users})
+"""
+_CLICKHOUSE_COLUMNS: Final = (
+    "user_id Int64, split_group Int16, is_test_user Bool, is_new_user Nullable(Bool), is_paying Bool, "
+    "email_verified Nullable(Bool), country_id Nullable(Int16), age Nullable(Int16), "
+    "gender LowCardinality(Nullable(String)), language LowCardinality(Nullable(String)), "
+    "platform LowCardinality(Nullable(String)), registered_at DateTime('UTC')"
+)
+
+
+def generate_clickhouse(database: ClickHouseUsers, table: str, *, users: int, seed: int) -> None:
+    """Make `table` anew likewise.
+
+    Raises:
+        WarehouseError: it cannot be made.
+    """
+    selected = _CLICKHOUSE.replace("{users}", str(users))
+    number = 0
+    while "{draw}" in selected:
+        number += 1
+        draw = f"(cityHash64(number, {seed}, {number}) % 1000003) / 1000003"
+        selected = selected.replace("{draw}", draw, 1)
+    name = quoted_clickhouse(table)
+    database.write(f"DROP TABLE IF EXISTS {name}")
+    database.write(f"CREATE TABLE {name} ({_CLICKHOUSE_COLUMNS}) ENGINE = MergeTree ORDER BY user_id")
+    database.write(f"INSERT INTO {name} {selected}")

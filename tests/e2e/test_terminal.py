@@ -55,7 +55,9 @@ def facts(terminal: Terminal, key: str = "green_button") -> int:
 def test_a_whole_life_from_the_terminal(terminal: Terminal, settings_file: Callable[..., str]) -> None:
     terminal.done("create", "green_button", "--name", "Green button", "--issue", "WEB-1", "--manager", "bob")
     prepared = terminal.done("propose", "green_button", settings_file())
-    assert "Settings group 1 is current: control 120 split groups, green 300 split groups." in prepared
+    assert "Settings group 1 is current." in prepared
+    assert "variant: control (control): 5 %, 120 split groups" in prepared
+    assert "variant: green: 12.5 %, 300 split groups" in prepared
     terminal.done("publish", "green_button", "--as", "bob")
     in_dev = terminal.run("check", "green_button", "--user", "1", "--split-group", "1", "--json").json()
     assert in_dev["reason"] == "not_a_test_user"

@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from audience.estimate import smallest_effect
+from audience.estimate import BASE_RATE, smallest_effect
 from commands.split_tests import Request, SplitTestCommands
 from consumers.leadership import leader_lock
+from consumers.preparation_draw import PreparationDraw
+from consumers.preparation_inputs import PreparationInputs
 from consumers.preparation_lock import LOCK
 from consumers.preparer import Preparer, Progress
 from domain.allocation.audience_counts import Audience, AudienceNotCountable, CountedUsers, NobodyCounted, SharedUsers
@@ -56,11 +58,15 @@ class House:
         self.steps: list[Progress] = []
 
     def preparer(self, **ports: Any) -> Preparer:
-        given: dict[str, Any] = {
-            "catch_up": self.projector.catch_up,
-            "seeds": lambda: next(self.seeds),
-            "progress": self.steps.append,
-        }
+        catch_up = self.projector.catch_up
+        inputs = PreparationInputs(engine=self.engine, catch_up=catch_up, counts=ports.pop("counts", NobodyCounted()))
+        draw = PreparationDraw(
+            inputs,
+            allocate=ports.pop("allocate", allocate),
+            seeds=lambda: next(self.seeds),
+            base_rate=ports.pop("base_rate", BASE_RATE),
+        )
+        given: dict[str, Any] = {"progress": self.steps.append, "draw": draw, "catch_up": catch_up}
         return Preparer(engine=self.engine, store=self.store, registry=REGISTRY, now=lambda: NOW, **(given | ports))
 
     def proposed(self, key: str, proposal: Mapping[str, Any], *, type_: str = "web") -> None:
