@@ -24,6 +24,14 @@ SDK = ROOT / "sdk"
 PROJECT = tomllib.loads((SDK / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ALLOWED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["openfeature"]]
 TESTED_WITH = ["pytest", "hypothesis", "tracks", "httpx", "werkzeug", "fastapi", "mypy"]
+# Ours loads what only the application has.
+CONFTEST = """
+from hypothesis import settings
+
+settings.register_profile("wheel", deadline=None)
+settings.load_profile("wheel")
+pytest_plugins = ["pytester"]
+"""
 INSTALL_SECONDS, RUN_SECONDS = 300, 900
 
 pytestmark = pytest.mark.timeout(INSTALL_SECONDS + RUN_SECONDS + 60)
@@ -92,12 +100,13 @@ def test_the_wheel_holds_types_schema_and_the_pytest_plugin(wheel: Path) -> None
 
 def test_all_unit_tests_of_the_sdk_pass_on_the_wheel(python: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "tests" / "conftest.py").write_text(CONFTEST, encoding="utf-8")
     for needed in ("docs", "sdk/README.md"):  # their examples run too
         source = ROOT / needed
         (tmp_path / needed).parent.mkdir(exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / needed)
-    command = [str(python), "-m", "pytest", "-q", "--noconftest", "-c", os.devnull, "--rootdir", str(tmp_path)]
-    command += ["--import-mode=importlib", "-o", f"pythonpath={tmp_path}", "-W", "error", "-p", "pytester"]
+    command = [str(python), "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path)]
+    command += ["--import-mode=importlib", "-o", f"pythonpath={tmp_path}", "-W", "error"]
     done = run(*command, "tests/unit/sdk", cwd=tmp_path, timeout_seconds=RUN_SECONDS)
     installed = run(str(python), "-c", "import usersplit; print(usersplit.__file__)", cwd=tmp_path, timeout_seconds=60)
     assert Path(installed.stdout.strip()).is_relative_to(python.parents[1])
