@@ -5,9 +5,9 @@
 **Checks.** 30 tests with conditions of the shape is_test_user OR (country in … AND is_new_user), 2,000 users. Before
 anything is timed, every side has to give the right answer to each of the 60,000 questions. The floor is a lambda, and a
 look into a table of split groups; for all tests at once, the same written out into one function. It checks no types and
-no dates, and nothing can be wrong with it. Each side is timed by the processor time of the calling thread, so that other
-work on the machine is not counted; sides take turns, and a ratio is the median of the ratios of the rounds. Peers have
-no call for all tests of a user, or a slower one, so theirs is asking one by one.
+no dates, and nothing can be wrong with it. Each side is timed by the processor time of the calling thread, so that
+other work on the machine is not counted; sides take turns, and a ratio is the median of the ratios of the rounds. Peers
+have no call for all tests of a user, or a slower one, so theirs is asking one by one.
 
 **Hits.** The same checks with a hit into the buffer and without, of units that get a variant.
 

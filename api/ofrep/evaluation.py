@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from api.ofrep.fragments import fragment, is_listed
 from usersplit import SplitTestConfig
 from usersplit._compiled_check import TEST_USER
+from usersplit.conditions._compile import SHARED
 from usersplit.conditions._compile_fused import FusedExpressions
 from usersplit.conditions._source import Constants, compiled
 
@@ -42,7 +43,7 @@ class _Part:
         self.identity: Final = tests  # keeps the configs, so that no other object can get the same identity
         self.piece: Final = pieces.__getitem__
         self.pick: Final[_Pick] = compiled(
-            "profile, visit, group", [*fused.reading, f"return ({', '.join(picks)},)"], constants
+            "profile, visit, group", [*fused.reading(), f"return ({', '.join(picks)},)"], constants, SHARED
         )
 
 
