@@ -119,7 +119,7 @@ def test_what_is_not_paused_is_not_resumed(terminal: Terminal) -> None:
 
 def test_one_or_all_projections_are_rebuilt_with_figures(terminal: Terminal) -> None:
     terminal.done("create", "green_button", "--name", "Green button")
-    assert "changelog: generation 2 serves, version 2, position 1." in terminal.done("rebuild", "changelog")
+    assert "changelog: generation 2 serves, version 3, position 1." in terminal.done("rebuild", "changelog")
     printed = terminal.done("rebuild", "all")
     assert "changelog: generation 3 serves" in printed
     assert "config: generation 2 serves" in printed
