@@ -15,4 +15,5 @@ pytest_plugins = [
     "tests.support.kafka",
     "tests.support.pages",
     "tests.support.api",
+    "tests.support.served",
 ]

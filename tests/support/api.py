@@ -52,6 +52,7 @@ class Api:
     """The application, its parts, and a client for each of `PEOPLE`."""
 
     app: FastAPI
+    front: Front
     live: LiveConfigs
     backbone: Backbone
     desk: Desk
@@ -125,8 +126,9 @@ def serving(database_url: str) -> Iterator[Api]:
         now_ns=time.time_ns,
     )
     try:
-        with TestClient(Front(app, ofrep), raise_server_exceptions=False, base_url="http://testserver") as client:
-            yield Api(app=app, live=live, backbone=backbone, desk=desk, client=client)
+        front = Front(app, ofrep)
+        with TestClient(front, raise_server_exceptions=False, base_url="http://testserver") as client:
+            yield Api(app=app, front=front, live=live, backbone=backbone, desk=desk, client=client)
     finally:
         backbone.close()
 

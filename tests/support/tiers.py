@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pytest
 
-PARTS: Final = ("Kafka", "PostgreSQL", "ClickHouse", "Chromium", "Cookie Cats")
+PARTS: Final = ("Kafka", "PostgreSQL", "ClickHouse", "Chromium", "Node", "Cookie Cats")
 _TIERS: Final = pytest.StashKey[dict[str, set[str]]]()
 
 
