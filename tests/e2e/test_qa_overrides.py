@@ -104,7 +104,9 @@ def test_a_forced_variant_reaches_the_service_its_hit_is_forced_and_proves_no_co
     assert service.flush(10)
     parts.wait_for("a hit that was not forced deploys the code", lambda: bool(_code_deployed_by(parts)))
     [hit_id] = _code_deployed_by(parts)
-    parts.wait_for("BI has that hit", lambda: ("7", hit_id) in _rows(parts, "SELECT unit_id, hit_id FROM hits"))
+    parts.wait_for(
+        "BI has that hit", lambda: ("7", hit_id) in _rows(parts, "SELECT unit_id, CAST(hit_id AS VARCHAR) FROM hits")
+    )
     assert _rows(parts, "SELECT DISTINCT unit_id FROM hits WHERE NOT forced") == [("7",)]
 
     overrides.forget(QA, unit="user:42", environment="production")
