@@ -8,6 +8,12 @@ flags, a platform, a language, a gender, an age of 16 to 76, a registration time
 leaves, of which some stand in a bracket. "Typical" is a test for eight countries' new or paying users; "everybody"
 has no conditions.
 
+What is measured is what the preparer does: the port `AudienceCounts` is asked once, for the test and the 100 others,
+from conditions as facts hold them, columns checked; and the estimate is made of the answer, for two variants of 10 %.
+
+`many_values_…` is the same where each of the 100 tests asks a registration time, to the second, with a threshold of its
+own, and an exact age: attributes with many values, which the conditions' thresholds cut into few intervals.
+
 `ratio_to_query_per_test` compares with one statement per overlapping test, users who meet both by split group, built by
 the same compiler. It is taken of a sample of the tests, spread evenly, and scaled to all of them; the answers of the
 sample are compared group by group. `live_ms` is the median after a change of conditions, of the numbers of the edited
@@ -33,9 +39,12 @@ from sqlalchemy import ColumnElement, and_, column, func, select
 
 from audience.catalog import load_catalog
 from audience.conditions_sql import predicate
-from audience.counts import Counted, count
+from audience.counts import SqlAudienceCounts
+from audience.estimate import estimated
 from audience.live import LiveNumbers
 from audience.users_table import MappedColumn, UsersTable, load_users_table
+from domain.allocation.audience_counts import Audience, CountedUsers
+from events.facts import FilterUsed, PreparedVariant, ProposedVariant
 from usersplit.conditions import Conditions, parse
 from warehouse.duckdb_users import DuckDbUsers
 from warehouse.generated_users import generate_duckdb, generate_postgres
@@ -87,6 +96,20 @@ def other_tests(tests: int) -> list[Conditions]:
     return made
 
 
+def many_values_tests(tests: int) -> list[Conditions]:
+    """Return as many tests that all ask an attribute with millions of values, each with a threshold of its own."""
+    asked = []
+    for number in range(tests):
+        day = (BEGINNING + timedelta(days=37 * number, seconds=number)).isoformat()
+        tree = [
+            {"filter": "registered_at", "operator": "gte" if number % 2 else "lt", "value": day},
+            "AND",
+            {"filter": "age", "operator": "eq", "value": 16 + number % 60},
+        ]
+        asked.append(parse(tree, CATALOG))
+    return asked
+
+
 def typical() -> Conditions:
     """Return the conditions of the test that is prepared."""
     tree = [
@@ -114,8 +137,30 @@ def best_of(runs: int, question: Callable[[], Answer]) -> tuple[float, Answer]:
     return statistics.median(seconds for seconds, _ in measured), measured[-1][1]
 
 
+def audience(key: str, asked: Conditions) -> Audience:
+    """Return conditions as a fact holds them."""
+    filters = tuple(FilterUsed(name=each.name, type=each.type, scope=each.scope) for each in asked.filters_used)
+    return Audience(key=key, conditions=json.dumps(asked.document), filters=filters)
+
+
+def prepared(database: UsersDatabase, users: UsersTable, asked: Conditions, others: list[Conditions]) -> CountedUsers:
+    """Count users and make the estimate, as a preparation does."""
+    counts = SqlAudienceCounts(database, users)
+    counted = counts.counted(
+        audience("ours", asked), [audience(f"test_{number}", each) for number, each in enumerate(others)]
+    )
+    proposed = (ProposedVariant(name="control", groups=240, is_control=True), ProposedVariant(name="red", groups=240))
+    drawn = tuple(
+        PreparedVariant(name=each.name, split_groups=tuple(range(1 + 240 * index, 241 + 240 * index)))
+        for index, each in enumerate(proposed)
+    )
+    estimate = estimated(drawn, proposed, counted.users)
+    assert all(variant.users for variant in estimate)
+    return counted
+
+
 def seconds_one_by_one(
-    database: UsersDatabase, users: UsersTable, asked: Conditions, others: list[Conditions], counted: Counted
+    database: UsersDatabase, users: UsersTable, asked: Conditions, others: list[Conditions], counted: CountedUsers
 ) -> float:
     """Ask about a sample of the tests, a statement each; check the answers; return the seconds that all would take."""
     sample = range(0, len(others), max(1, len(others) // 8))
@@ -126,8 +171,7 @@ def seconds_one_by_one(
         statement: Statement = select(group, func.count()).select_from(users.sql()).where(both).group_by(group)
         seconds, rows = timed(lambda statement=statement: database.rows(statement))  # type: ignore[misc] # bound at once
         total += seconds
-        ours = counted.shared[index]
-        assert {number: int(ours[number]) for number in ours.nonzero()[0].tolist()} == {row[0]: row[1] for row in rows}
+        assert counted.shared[index].users == {row[0]: row[1] for row in rows}
     return total / len(sample) * len(others)
 
 
@@ -150,10 +194,10 @@ def live_milliseconds(database: UsersDatabase, users: UsersTable, others: list[C
         seconds, numbers = timed(lambda edited=edited: live.numbers(edited))  # type: ignore[misc] # bound at once
         measured.append(seconds * 1000)
     edited = typical()
-    numbers, exact = live.numbers(edited), count(database, users, edited, others)
-    assert numbers.users == int(exact.users.sum())
+    numbers, exact = live.numbers(edited), prepared(database, users, edited, others)
+    assert numbers.users == sum(exact.users.values())
     assert [numbers.shared[f"test_{index}"] for index in range(len(others))] == [
-        int(each.sum()) for each in exact.shared
+        sum(each.users.values()) for each in exact.shared
     ]
     return statistics.median(measured), refreshing
 
@@ -168,8 +212,8 @@ def postgres_figures(users: UsersTable, size: int, others: list[Conditions]) -> 
         try:
             database = PostgresUsers(server.get_uri())
             generate_postgres(database, users.name, users=size, seed=7)
-            typical_seconds, _ = best_of(1, lambda: count(database, users, typical(), others))
-            seconds, _ = best_of(1, lambda: count(database, users, parse([], CATALOG), others))
+            typical_seconds, _ = best_of(1, lambda: prepared(database, users, typical(), others))
+            seconds, _ = best_of(1, lambda: prepared(database, users, parse([], CATALOG), others))
             database.close()
         finally:
             server.cleanup()
@@ -190,13 +234,17 @@ def main() -> None:
         database = DuckDbUsers(connection.cursor)
         generating, _ = timed(lambda: generate_duckdb(database, users.name, users=options.users, seed=7))
         print(f"{options.users:,} users made in {generating:.1f} s", flush=True)
-        typical_seconds, counted = best_of(3, lambda: count(database, users, typical(), others))
-        print(f"typical: {typical_seconds:.2f} s for {int(counted.users.sum()):,} users", flush=True)
+        typical_seconds, counted = best_of(3, lambda: prepared(database, users, typical(), others))
+        print(f"typical: {typical_seconds:.2f} s for {sum(counted.users.values()):,} users", flush=True)
         one_by_one = seconds_one_by_one(database, users, typical(), others, counted)
         print(f"one query per test: {one_by_one:.1f} s", flush=True)
-        everybody_seconds, counted = best_of(2, lambda: count(database, users, parse([], CATALOG), others))
+        everybody_seconds, counted = best_of(2, lambda: prepared(database, users, parse([], CATALOG), others))
         everybody_one_by_one = seconds_one_by_one(database, users, parse([], CATALOG), others, counted)
         print(f"everybody: {everybody_seconds:.2f} s, one by one {everybody_one_by_one:.1f} s", flush=True)
+        many = many_values_tests(options.tests)
+        many_values, _ = best_of(2, lambda: prepared(database, users, typical(), many))
+        many_values_everybody, _ = best_of(1, lambda: prepared(database, users, parse([], CATALOG), many))
+        print(f"many values: typical {many_values:.2f} s, everybody {many_values_everybody:.2f} s", flush=True)
         live_ms, refresh_seconds = live_milliseconds(database, users, others)
         print(f"live: {live_ms:.1f} ms, refreshed in {refresh_seconds:.1f} s", flush=True)
         connection.close()
@@ -208,6 +256,8 @@ def main() -> None:
         "ratio_to_query_per_test": round(one_by_one / typical_seconds, 1),
         "everybody_seconds": round(everybody_seconds, 2),
         "everybody_ratio": round(everybody_one_by_one / everybody_seconds, 1),
+        "many_values_seconds": round(many_values, 2),
+        "many_values_everybody_seconds": round(many_values_everybody, 2),
         "live_ms": round(live_ms, 1),
         "live_refresh_seconds": round(refresh_seconds, 2),
         "generate_seconds": round(generating, 1),

@@ -3,12 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audience.coding import code
 from audience.conditions_sql import assumed_filters
 from audience.counts import SqlAudienceCounts
 from domain.allocation.audience_counts import Audience, AudienceNotCountable, CountedUsers, SharedUsers
@@ -42,6 +44,7 @@ def shared_of(counted: CountedUsers) -> list[Mapping[int, int]]:
 
 
 EVERYBODY = parse([], CATALOG)
+EPOCH = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 @LAW
@@ -145,3 +148,30 @@ def test_nobody_is_counted_in_an_empty_table(place: Place) -> None:
     counts = SqlAudienceCounts(place.database, USERS)
     counted = counts.counted(audience(EVERYBODY), [audience(EVERYBODY)])
     assert (counted.users, counted.shared) == ({}, [SharedUsers(users={})])
+
+
+def test_an_attribute_that_differs_for_every_user_costs_no_more_codes_than_conditions_have_thresholds(
+    place: Place,
+) -> None:
+    drawn = [
+        {
+            "user_id": number,
+            "split_group": 1 + number % 5,
+            "whole": number,
+            "seen_at": EPOCH + timedelta(seconds=number),
+        }
+        for number in range(500)
+    ]
+    place.fill(drawn)
+    others = [
+        parse([{"filter": "whole", "operator": "lt", "value": number}], CATALOG) for number in range(0, 500, 50)
+    ] + [
+        parse(
+            [{"filter": "seen_at", "operator": "gte", "value": (EPOCH + timedelta(seconds=number)).isoformat()}],
+            CATALOG,
+        )
+        for number in range(0, 500, 100)
+    ]
+    assert code(others, USERS).sizes == (11, 6), "a threshold more is an interval more, whatever users are like"
+    counted = SqlAudienceCounts(place.database, USERS).counted(audience(EVERYBODY), [audience(each) for each in others])
+    assert shared_of(counted) == [Counter(u["split_group"] for u in drawn if each.matches(u, u)) for each in others]

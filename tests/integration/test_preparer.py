@@ -521,3 +521,14 @@ def test_a_running_preparer_prepares_what_waits_and_outlives_an_outage(house: Ho
     house.preparer(catch_up=catch_up, progress=stop_after_two).run(stop, idle_seconds=0.01)
     assert house.prepared("first").settings_group == 1
     assert house.prepared("second").settings_group == 1
+
+
+def test_of_free_groups_those_are_taken_that_have_rested_longest(house: House) -> None:
+    over = groups(house.running("over", document(25, 25)))
+    house.commands.reject(ANNA, "over")
+    house.proposed("second", document(20, 20))
+    house.preparer().prepare("second")
+    assert not groups(house.prepared("second")) & over, "half of the groups were never used"
+    house.proposed("third", document(30, 30, starts_at="2026-07-01", ends_at="2026-08-01"))
+    house.preparer().prepare("third")
+    assert set(range(1, 2401)) - over < groups(house.prepared("third"))
