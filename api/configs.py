@@ -66,6 +66,6 @@ def _all(current: LiveConfig) -> bytes:
 
 def _fresh(body: bytes, etag: str, if_none_match: str | None) -> Response:
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if if_none_match is not None and etag in {each.strip() for each in if_none_match.split(",")}:
+    if if_none_match is not None and etag in {each.strip().removeprefix("W/") for each in if_none_match.split(",")}:
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=_JSON, headers=headers)

@@ -26,6 +26,7 @@ from usersplit._directory_configs import DirectoryConfigs
 from usersplit._errors import (
     ConfigFromTheFuture,
     InexactPercent,
+    InvalidSetting,
     InvalidSplitGroup,
     MalformedConfig,
     MiskeyedConfig,
@@ -36,6 +37,7 @@ from usersplit._errors import (
 from usersplit._hit_accounting import DropReason, HitStats
 from usersplit._hit_logger import HitLogger
 from usersplit._hit_transport import HitTransport, MemoryHitTransport, Refusal
+from usersplit._http_configs import HttpConfigs
 from usersplit._kafka_transport import HITS_TOPIC, KafkaHitTransport
 from usersplit._memory_configs import Configs, MemoryConfigs
 from usersplit._split_groups import (
@@ -67,7 +69,9 @@ __all__ = [
     "HitLogger",
     "HitStats",
     "HitTransport",
+    "HttpConfigs",
     "InexactPercent",
+    "InvalidSetting",
     "InvalidSplitGroup",
     "KafkaHitTransport",
     "MalformedConfig",

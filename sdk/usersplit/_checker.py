@@ -44,9 +44,15 @@ class Checker:
             `AdditionalConditions`.
         now_ns: the clock, Unix time in nanoseconds.
 
+    Attributes:
+        configs: as given.
+        hits: as given.
+
     Raises:
         ImportError: there is no module of the name given for additional conditions.
     """
+
+    hits: HitLogger | None
 
     def __init__(
         self,
@@ -57,8 +63,8 @@ class Checker:
         additional_conditions: ModuleType | str | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._configs = configs
-        self._hits = hits
+        self.configs = configs
+        self.hits = hits
         self._environment_name = environment_name
         self._additional = AdditionalChecks(additional_conditions)
         self._now_ns = now_ns
@@ -86,8 +92,8 @@ class Checker:
             if variant is None:
                 return None
             if variant:
-                if log_hit and self._hits is not None:
-                    self._log_usual(self._hits, self._view.source.tests[key], variant, user, environment)
+                if log_hit and self.hits is not None:
+                    self._log_usual(self.hits, self._view.source.tests[key], variant, user, environment)
                 return variant
         except Exception:  # noqa: BLE001, S110 - whatever it is, the longer way says it
             pass
@@ -180,7 +186,7 @@ class Checker:
             Whether a hit went into the buffer.
         """
         try:
-            if variant is None or self._hits is None:
+            if variant is None or self.hits is None:
                 return False
             view = self._awake_view()
             config = view.source.tests.get(key)
@@ -196,7 +202,7 @@ class Checker:
                 return False
             # The text itself, where an enum's member came.
             known = next((name for name in config.variants[1:] if name == variant), variant)
-            return self._log(self._hits, config, known, user, environment, settings_group, forced=forced)
+            return self._log(self.hits, config, known, user, environment, settings_group, forced=forced)
         except Exception as error:  # noqa: BLE001 - the promise of this class
             self._problems.note(key, "failed", error)
             return False
@@ -225,7 +231,7 @@ class Checker:
     def _awake_view(self) -> View:
         if self._is_asleep:
             self._is_asleep = False
-            self._configs.wake()
+            self.configs.wake()
         return self._view
 
     def _asked(self, key: str, user: Unit, environment: Environment | None, *, log_hit: bool) -> str | None:
@@ -236,8 +242,8 @@ class Checker:
             if variant is None or config is None:
                 self._problems.note(key, resolution.reason, resolution.error)
                 return None
-            if log_hit and config.logs_hits and self._hits is not None:
-                self._log(self._hits, config, variant, user, environment, forced=resolution.reason == "forced")
+            if log_hit and config.logs_hits and self.hits is not None:
+                self._log(self.hits, config, variant, user, environment, forced=resolution.reason == "forced")
         except Exception as error:  # noqa: BLE001 - the promise of this class
             self._problems.note(key, "failed", error)
             return None
@@ -265,8 +271,8 @@ class Checker:
     def _logged(self, found: dict[str, str], user: Unit, environment: Environment | None) -> dict[str, str]:
         tests = self._view.source.tests
         for key, variant in found.items():
-            if self._hits is not None and key in tests:
-                self._log_usual(self._hits, tests[key], variant, user, environment)
+            if self.hits is not None and key in tests:
+                self._log_usual(self.hits, tests[key], variant, user, environment)
         return found
 
     def _membership(

@@ -2,28 +2,28 @@
 
 import os
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
 from usersplit._checker import Checker
-from usersplit._decision import Answer, GroupAnswer, Reason
 from usersplit._directory_configs import DirectoryConfigs
+from usersplit._errors import InvalidSetting
 from usersplit._hit_accounting import HitStats
 from usersplit._hit_logger import DEFAULT_CAPACITY, DEFAULT_CAPACITY_BYTES, DEFAULT_SPOOL_BYTES, HitLogger
 from usersplit._kafka_transport import HITS_TOPIC, KafkaHitTransport
 from usersplit._memory_configs import Configs
-from usersplit._units import Environment, Unit
 
 
-class UserSplit:
-    """A checker with its configs and its hits, which it owns and closes. `connect` makes one.
+class UserSplit(Checker):
+    """A checker that owns its configs and its hits, and closes them. `connect` makes one.
 
     Attributes:
         configs: where the tests are described.
         hits: where the hits go.
-        checker: answers the checks; the methods here are its own.
     """
+
+    hits: HitLogger
 
     def __init__(
         self,
@@ -33,65 +33,7 @@ class UserSplit:
         environment_name: str = "",
         additional_conditions: ModuleType | str | None = None,
     ) -> None:
-        self.configs = configs
-        self.hits = hits
-        self.checker = Checker(
-            configs, hits, environment_name=environment_name, additional_conditions=additional_conditions
-        )
-
-    def get_active_variant(
-        self,
-        key: str,
-        user: Unit,
-        environment: Environment | None = None,
-        log_hit: bool = True,  # noqa: FBT001, FBT002 - see Checker
-    ) -> str | None:
-        """See `Checker.get_active_variant`."""
-        return self.checker.get_active_variant(key, user, environment, log_hit)
-
-    def active_variants(
-        self,
-        user: Unit,
-        environment: Environment | None = None,
-        *,
-        log_hits: bool = False,
-        supported: Collection[str] | None = None,
-    ) -> dict[str, str]:
-        """See `Checker.active_variants`."""
-        return self.checker.active_variants(user, environment, log_hits=log_hits, supported=supported)
-
-    def is_in_group(self, key: str, user: Unit, environment: Environment | None = None) -> bool:
-        """See `Checker.is_in_group`."""
-        return self.checker.is_in_group(key, user, environment)
-
-    def explain(self, key: str, user: Unit, environment: Environment | None = None) -> Answer:
-        """See `Checker.explain`."""
-        return self.checker.explain(key, user, environment)
-
-    def explain_group(self, key: str, user: Unit, environment: Environment | None = None) -> GroupAnswer:
-        """See `Checker.explain_group`."""
-        return self.checker.explain_group(key, user, environment)
-
-    def log_hit(
-        self,
-        key: str,
-        variant: str | None,
-        user: Unit,
-        environment: Environment | None = None,
-        *,
-        settings_group: int | None = None,
-        forced: bool = False,
-    ) -> bool:
-        """See `Checker.log_hit`."""
-        return self.checker.log_hit(key, variant, user, environment, settings_group=settings_group, forced=forced)
-
-    def problems(self) -> Mapping[Reason, int]:
-        """See `Checker.problems`."""
-        return self.checker.problems()
-
-    def unknown_keys(self) -> Mapping[str, int]:
-        """See `Checker.unknown_keys`."""
-        return self.checker.unknown_keys()
+        super().__init__(configs, hits, environment_name=environment_name, additional_conditions=additional_conditions)
 
     def stats(self) -> HitStats:
         """See `HitLogger.stats`."""
@@ -159,7 +101,13 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
         additional_conditions: the module with the service's classes of additional conditions, or its name; see
             `AdditionalConditions`.
         kafka: further settings of librdkafka, by its own names ("security.protocol").
+
+    Raises:
+        InvalidSetting: the directory is the address of a server: that needs a token, see `HttpConfigs`.
+        ImportError: there is no module of the name given for additional conditions.
     """
+    if isinstance(configs, str) and configs.startswith(("http://", "https://")):
+        raise InvalidSetting("A server is asked with a token: pass configs=usersplit.HttpConfigs(url, token=…).")
     return UserSplit(
         configs=DirectoryConfigs(configs, reload_seconds=reload_seconds)
         if isinstance(configs, (str, os.PathLike))

@@ -1,7 +1,8 @@
 """Config documents of every kind, and the place that each has: the name of its file, and its key in the topic."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from usersplit._config import KIND, SplitTestConfig, split_test_from_document
@@ -14,6 +15,9 @@ FORMAT: Final = 1
 USER_GROUP_PREFIX: Final = "~user_group."
 
 Config: TypeAlias = SplitTestConfig | UserGroupConfig | Overrides
+
+_BLANKS: Final = re.compile(r"[ \t\n\r]*")
+_DECODER: Final = json.JSONDecoder()
 
 
 def decoded(text: bytes | str, place: str = "a document") -> object:
@@ -84,3 +88,71 @@ def _expected(place: str) -> tuple[str, str]:
     if place.startswith(USER_GROUP_PREFIX):
         return USER_GROUP_KIND, place.removeprefix(USER_GROUP_PREFIX)
     return KIND, place
+
+
+def documents_in(body: bytes) -> Iterator[tuple[object, str]]:
+    """Yield each document in `{"documents": […]}`, decoded, with its text.
+
+    One at a time: decoding a thousand at once would hold up every thread that checks.
+
+    Raises:
+        MalformedConfig: it is something else, or torn. Nothing that was yielded before is to be used then.
+    """
+    try:
+        yield from _Answer(body.decode()).documents()
+    except (ValueError, RecursionError) as error:
+        raise MalformedConfig(f"The answer is no list of config documents ({error}); it may be torn.") from error
+
+
+class _Answer:
+    """JSON text that is read from left to right. Its methods raise ValueError for what is not JSON."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def documents(self) -> Iterator[tuple[object, str]]:
+        self._mark("{")
+        has_documents = False
+        while True:
+            name, _ = self._value()
+            self._mark(":")
+            if name == "documents":
+                has_documents = True
+                yield from self._items()
+            else:
+                self._value()  # what a newer server adds
+            if self._mark(",}") == "}":
+                break
+        self._pass_blanks()
+        if not has_documents or self._at < len(self._text):
+            raise ValueError("it ends in something else" if has_documents else "it has no documents")
+
+    def _items(self) -> Iterator[tuple[object, str]]:
+        self._mark("[")
+        self._pass_blanks()
+        if self._text.startswith("]", self._at):
+            self._at += 1
+            return
+        while True:
+            yield self._value()
+            if self._mark(",]") == "]":
+                return
+
+    def _value(self) -> tuple[object, str]:
+        self._pass_blanks()
+        began = self._at
+        value, self._at = _DECODER.raw_decode(self._text, began)
+        return value, self._text[began : self._at]
+
+    def _mark(self, marks: str) -> str:
+        self._pass_blanks()
+        found = self._text[self._at : self._at + 1]
+        if not found or found not in marks:
+            raise ValueError(f"{found!r} at {self._at} where {' or '.join(marks)} belongs")
+        self._at += 1
+        return found
+
+    def _pass_blanks(self) -> None:
+        blanks = _BLANKS.match(self._text, self._at)
+        self._at = blanks.end() if blanks else self._at

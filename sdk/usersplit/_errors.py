@@ -3,6 +3,7 @@
     UserSplitError
     ├── InvalidSplitGroup           a split group outside 1..2400
     ├── InexactPercent              a percent that is no whole number of split groups
+    ├── InvalidSetting              an address, a token, a number … with which nothing could ever work
     ├── UnreadableConfig            a config document that a check must not use
     │   ├── MalformedConfig         not the JSON that docs/config-documents.md describes
     │   ├── MiskeyedConfig          a document of another test than its file's name says
@@ -17,7 +18,7 @@
         └── UnknownTrack                a forced track that the class does not have
 
 None of them ever reaches a service from a check or from logging a hit: there they become a reason and a count. The
-errors of `guests` and `tracks` speak of the code, and show the first time that it runs.
+errors of settings, `guests` and `tracks` speak of the code, and show the first time that it runs.
 """
 
 from typing import Final
@@ -35,6 +36,10 @@ class InvalidSplitGroup(UserSplitError, ValueError):
 
 class InexactPercent(UserSplitError, ValueError):
     """A percent must be a whole number of split groups: 24 of the 2400 are one percent."""
+
+
+class InvalidSetting(UserSplitError, ValueError):
+    """A setting with which nothing could ever work: an address that is none, an empty token."""
 
 
 class UnreadableConfig(UserSplitError):

@@ -4,11 +4,13 @@
     python -m usersplit.names CONFIGS app/split_tests.py --check     for CI: do the code and the servers still agree?
     python -m usersplit.names CONFIGS app/split_tests.py --check --code app
 
-CONFIGS is the directory that an agent keeps. With --code, places that ask for a key which no server knows are reported:
+CONFIGS is the directory that an agent keeps, or the address of a UserSplit server, which is asked with the API token in
+the environment variable USERSPLIT_TOKEN. With --code, places that ask for a key which no server knows are reported:
 dead tests in the code. It ends with 0 where all agree, 1 where not, 2 if that cannot be told.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -18,8 +20,11 @@ from typing import Final
 from usersplit._config import SplitTestConfig
 from usersplit._config_set import ConfigSet
 from usersplit._directory_configs import DirectoryConfigs
+from usersplit._errors import InvalidSetting
+from usersplit._http_configs import HttpConfigs
 from usersplit._names_code import UnreadableCode, uses_in
 from usersplit._names_module import Names, NoNamesModule, module_text, names_in
+from usersplit._reloaded_configs import ReloadedConfigs
 
 __all__ = ["main"]
 
@@ -27,6 +32,8 @@ AGREE: Final = 0
 DIFFER: Final = 1
 UNKNOWN: Final = 2
 
+_TOKEN: Final = "USERSPLIT_TOKEN"  # noqa: S105 - the name of a variable
+_DOWNLOAD_SECONDS: Final = 60.0
 _NOT_ON_SERVERS: Final = ("draft", "discarded")
 _OVER: Final = ("finished", "rejected")
 
@@ -38,8 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; None takes the process's own.
     """
     options = _parser().parse_args(arguments)
-    with DirectoryConfigs(options.configs) as configs:
-        problems, current = configs.problems(), configs.published.current
+    try:
+        with _opened(options.configs) as configs:
+            problems, current = configs.problems(), configs.published.current
+    except InvalidSetting as error:
+        _complain(f"{error} (The token is taken from the environment variable {_TOKEN}.)")
+        return UNKNOWN
     if problems:
         for problem in problems:
             _complain(problem.reason)
@@ -59,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m usersplit.names", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("configs", metavar="CONFIGS", help="directory of config files")
+    parser.add_argument("configs", metavar="CONFIGS", help="directory of config files, or address of a server")
     parser.add_argument("module", metavar="MODULE", type=Path, help="the generated module, such as app/split_tests.py")
     parser.add_argument("--check", action="store_true", help="write nothing, say what differs")
     parser.add_argument(
@@ -68,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--code", metavar="PATH", type=Path, nargs="+", default=[], help="look for dead keys here")
     parser.add_argument("--strict", action="store_true", help="a test that is over, and still in the code, is an error")
     return parser
+
+
+def _opened(configs: str) -> ReloadedConfigs:
+    if configs.startswith(("http://", "https://")):
+        return HttpConfigs(configs, token=os.environ.get(_TOKEN, ""), timeout_seconds=_DOWNLOAD_SECONDS)
+    return DirectoryConfigs(configs)
 
 
 def _known(current: ConfigSet, only: Sequence[str]) -> Names:

@@ -25,7 +25,6 @@ from openfeature.hook import Hook, HookContext, HookHints
 from openfeature.provider import AbstractProvider, Metadata
 
 from usersplit._checker import Checker
-from usersplit._client import UserSplit
 from usersplit._decision import Answer, GroupAnswer
 from usersplit._split_groups import is_split_group
 from usersplit._units import Environment, Guest, Unit, User
@@ -77,7 +76,7 @@ class ExposureHook(Hook):
         client: what logs it.
     """
 
-    def __init__(self, client: UserSplit | Checker) -> None:
+    def __init__(self, client: Checker) -> None:
         self._client = client
 
     def after(
@@ -106,7 +105,7 @@ class UserSplitProvider(AbstractProvider):
         log_hits: whether evaluations log hits, by an `ExposureHook`.
     """
 
-    def __init__(self, client: UserSplit | Checker, *, log_hits: bool = True) -> None:
+    def __init__(self, client: Checker, *, log_hits: bool = True) -> None:
         super().__init__()
         self._client = client
         self._hooks: list[Hook] = [ExposureHook(client)] if log_hits else []

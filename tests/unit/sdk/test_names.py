@@ -196,7 +196,7 @@ def page(client, flags, user, key):
     client.get_active_variant("green_button", user)
     client.get_active_variant(OLD, user)
     client.log_hit(key=ANNOTATED, variant="red", user=user)
-    client.checker.explain(GreenButton.KEY, user)
+    client.explain(GreenButton.KEY, user)
     client.explain(names.GreenButton.KEY, user)
     client.is_in_group("staff", user)
     client.is_in_group("green_button", user)
