@@ -42,6 +42,7 @@ STATUS_OF: Final[Mapping[type[Exception], int]] = MappingProxyType(
         domain_errors.SettingsAreFinal: 409,
         domain_errors.SettingsGroupSuperseded: 409,
         domain_errors.NothingToRetry: 409,
+        domain_errors.EstimateSuperseded: 409,
         domain_errors.NothingChanges: 409,
         ConditionsError: 422,
         events_errors.VersionConflict: 409,

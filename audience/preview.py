@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from events.facts import GroupsMoved, Overlap, PreparedVariant
+from events.user_group_estimate_facts import SharedWithTest
 
 Told: TypeAlias = Callable[[str, str], object]
 """Told of each step of a preview once it is done: its name, and what it brought."""
@@ -37,6 +38,21 @@ class Preview:
     assumed_filters: tuple[str, ...]
     base_rate: float
     users: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupPreview:
+    """What a user group with given conditions is now.
+
+    Attributes:
+        users: who meet the conditions.
+        shared: with tests that are not over, the most users first; a Draft is told without its key.
+        assumed_filters: filters of the visit that are taken to be met: with any of them users are upper bounds.
+    """
+
+    users: int
+    shared: tuple[SharedWithTest, ...]
+    assumed_filters: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,5 +130,16 @@ class AudienceService(Protocol):
             SettingsAreFinal: the test is Finished or Rejected.
             AudienceNotCountable, CountingFailed: the reason for which a preparation would fail.
             audience.estimate.BaseRateWrong: the base rate is no share between 0 and 1.
+        """
+        ...
+
+    def preview_group(self, key: str, conditions: object) -> GroupPreview:
+        """Return what the user group `key` would be with `conditions`, decoded JSON; there need be no such group yet.
+
+        Takes as long as counting for a preparation.
+
+        Raises:
+            usersplit.conditions.ConditionsError, ConditionsTooLong: the conditions break a rule.
+            AudienceNotCountable, CountingFailed: the reason for which an estimate would fail.
         """
         ...

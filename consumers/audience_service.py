@@ -16,15 +16,18 @@ from audience.counts import parsed
 from audience.errors import AudienceError
 from audience.estimate import BASE_RATE
 from audience.live import LiveNumbers
-from audience.preview import LiveAnswer, Preview, SharedNow, Told
+from audience.preview import GroupPreview, LiveAnswer, Preview, SharedNow, Told
 from audience.users_table import UsersTable
 from commands.preparation import PreparationCommands
 from consumers.preparation_draw import PreparationDraw
+from consumers.user_group_counting import UserGroupCounting
 from domain.allocation.audience_counts import Audience
+from domain.conditions_text import filters_in
 from domain.errors import SettingsAreFinal
 from domain.lifecycle import readable
 from domain.settings import parse_proposal
 from domain.split_test import SettingsGroup, SplitTest, Status
+from domain.user_group_life import read_conditions
 from projections import current_settings
 from projections.current_settings import OpenTest
 from usersplit.conditions import Catalog, Conditions, ConditionsError, parse
@@ -49,6 +52,7 @@ class AudienceOfUsers:
         users: maps them to columns.
         tests: loads split tests.
         draw: draws as the preparer does.
+        counting: counts user groups as the estimator does.
         live: keeps counts for edits.
         now: the clock.
         default_base_rate: for previews that name none.
@@ -63,6 +67,7 @@ class AudienceOfUsers:
         users: UsersTable,
         tests: PreparationCommands,
         draw: PreparationDraw,
+        counting: UserGroupCounting,
         live: LiveNumbers,
         now: Callable[[], datetime],
         default_base_rate: float = BASE_RATE,
@@ -73,6 +78,7 @@ class AudienceOfUsers:
         self._users = users
         self._tests = tests
         self._draw = draw
+        self._counting = counting
         self._live = live
         self._now = now
         self._default_base_rate = default_base_rate
@@ -144,6 +150,14 @@ class AudienceOfUsers:
             base_rate=rate,
             users=drawn.users or 0,
         )
+
+    def preview_group(self, key: str, conditions: object) -> GroupPreview:
+        """See `AudienceService.preview_group`."""
+        wanted = read_conditions(conditions, self._catalog)
+        counted = self._counting.count(key, conditions=wanted.text, filters=filters_in(wanted.conditions))
+        if counted is None:
+            return GroupPreview(users=0, shared=(), assumed_filters=())
+        return GroupPreview(users=counted.users, shared=counted.shared, assumed_filters=counted.assumed_filters)
 
     def run(self, stop: Event) -> None:
         """Keep the numbers fresh while somebody edits, until `stop` is set. Errors are logged; old numbers stay."""

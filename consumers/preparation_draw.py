@@ -78,7 +78,7 @@ class PreparationDraw:
             audience.estimate.BaseRateWrong: `base_rate`, where given, is no share between 0 and 1.
         """
         rate = self._base_rate if base_rate is None else base_rate
-        neighbours = self._inputs.neighbours(test.key, group)
+        neighbours = self._inputs.neighbours(test.key, starts_at=group.starts_at, ends_at=group.ends_at)
         tell("overlaps", f"{_tests(len(neighbours.settings))} by dates")
         audience = Audience(key=test.key, conditions=group.conditions, filters=group.filters)
         counted = self._inputs.counted(audience, neighbours.settings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from logging import getLogger
 
 from sqlalchemy import Connection, Engine
@@ -10,7 +11,6 @@ from domain.allocation.audience_counts import Audience, AudienceCounts, CountedU
 from domain.allocation.request import OverlappingTest
 from domain.errors import RuleBroken
 from domain.keys import printable
-from domain.split_test import SettingsGroup
 from events.facts import PreparedVariant
 from projections import current_settings, split_group_rest
 from projections.current_settings import CurrentSettings
@@ -48,14 +48,14 @@ class PreparationInputs:
         self._catch_up = catch_up
         self._counts = counts
 
-    def neighbours(self, key: str, group: SettingsGroup) -> Neighbours:
-        """Return the tests that `group` of the test `key` overlaps by dates, as of now."""
+    def neighbours(self, key: str, *, starts_at: datetime, ends_at: datetime) -> Neighbours:
+        """Return the tests other than `key` that are not over and whose dates meet [starts_at, ends_at), as of now."""
         self._catch_up()
         while True:
             with self._engine.connect() as connection:
                 before = _read_model_positions(connection)
                 settings = current_settings.overlapping_by_dates(
-                    connection, key=key, starts_at=group.starts_at, ends_at=group.ends_at
+                    connection, key=key, starts_at=starts_at, ends_at=ends_at
                 )
                 last_used = split_group_rest.last_used(connection)
                 # Statements of one transaction may see different commits. Positions only grow, so two equal ones

@@ -49,6 +49,10 @@ def _untold(progress: Progress) -> None:
     del progress
 
 
+def _nothing_else(stop: Event) -> None:
+    del stop
+
+
 class Preparer:
     """Prepares settings groups that wait. Any number of threads and processes.
 
@@ -142,8 +146,13 @@ class Preparer:
             raise errors[0]
         return prepared
 
-    def run(self, stop: Event, *, idle_seconds: float = 0.5) -> None:
+    def run(self, stop: Event, *, idle_seconds: float = 0.5, also: Callable[[Event], object] = _nothing_else) -> None:
         """Prepare what waits until `stop` is set. A database that does not answer is asked again, with a warning.
+
+        Args:
+            stop: ends it.
+            idle_seconds: between two looks at what waits.
+            also: done after each look, under the same rules.
 
         Raises:
             Exception: see `prepare_all`. The process ends, and whoever supervises it starts it again.
@@ -151,6 +160,7 @@ class Preparer:
         while not stop.is_set():
             try:
                 self.prepare_all(stop=stop)
+                also(stop)
             except DATABASE_AWAY as error:
                 _log.warning("the database does not answer, preparing again in %s s: %s", idle_seconds, error)
             stop.wait(idle_seconds)

@@ -26,6 +26,7 @@ RuleBroken
 ├── SettingsAreFinal         the test is over, its settings stay as they were
 ├── SettingsGroupSuperseded  the settings group is not waiting to be prepared
 ├── NothingToRetry           no preparation has failed
+├── EstimateSuperseded       these conditions of a user group are not waiting to be counted
 ├── AllocationNotExact       split groups that are not what was proposed
 ├── OverrideRefused          see `domain.override_errors`
 └── WrongSettings            see `domain.settings_errors`
@@ -225,6 +226,15 @@ class NothingToRetry(RuleBroken):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"no preparation of {key} has failed; wait for the one under way, or propose settings")
+
+
+class EstimateSuperseded(RuleBroken):
+    """The conditions are not those that wait to be counted: others came into force, or they were counted already."""
+
+    def __init__(self, key: str, settings_group: int) -> None:
+        super().__init__(
+            f"settings group {settings_group} of the user group {key} is not waiting to be counted; leave it"
+        )
 
 
 class AllocationNotExact(RuleBroken):

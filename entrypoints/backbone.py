@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine
@@ -19,12 +20,15 @@ from audience.users_table import required_users_table
 from commands.overrides import OverrideCommands
 from commands.preparation import PreparationCommands
 from commands.split_tests import SplitTestCommands
+from commands.user_group_estimates import UserGroupEstimateCommands
 from commands.user_groups import UserGroupCommands
 from consumers.audience_service import AudienceOfUsers
+from consumers.estimator import Estimator
 from consumers.preparation_draw import PreparationDraw
 from consumers.preparation_inputs import PreparationInputs
 from consumers.preparation_progress import PreparationProgressWriter
 from consumers.preparer import Preparer
+from consumers.user_group_counting import UserGroupCounting
 from domain.allocation.audience_counts import NobodyCounted
 from domain.allocation.balanced import allocate
 from events.database import named_errors, open_database
@@ -116,6 +120,7 @@ class Backbone:
         )
         self.split_tests = SplitTestCommands(store=self.store, registry=REGISTRY, catalog=self.catalog, now=now)
         self.user_groups = UserGroupCommands(store=self.store, registry=REGISTRY, catalog=self.catalog, now=now)
+        self.user_group_estimates = UserGroupEstimateCommands(store=self.store, registry=REGISTRY, now=now)
         self.overrides = OverrideCommands(store=self.store, registry=REGISTRY, now=now)
         table = None if users is None else required_users_table(self.catalog, catalog_path or DEFAULT_CATALOG)
         counts = NobodyCounted() if users is None or table is None else SqlAudienceCounts(users, table)
@@ -131,7 +136,17 @@ class Backbone:
             progress=PreparationProgressWriter(self.engine, now=now),
         )
         self.audience: AudienceOfUsers | None = None
+        self.estimator: Estimator | None = None
         if users is not None and table is not None:
+            counting = UserGroupCounting(inputs, now=now)
+            self.estimator = Estimator(
+                engine=self.engine,
+                store=self.store,
+                registry=REGISTRY,
+                catch_up=self.projector.catch_up,
+                counting=counting,
+                now=now,
+            )
             self.audience = AudienceOfUsers(
                 engine=self.engine,
                 catch_up=self.projector.catch_up,
@@ -139,10 +154,22 @@ class Backbone:
                 users=table,
                 tests=PreparationCommands(store=self.store, registry=REGISTRY, now=now),
                 draw=draw,
+                counting=counting,
                 live=LiveNumbers(users, table, now=now),
                 now=now,
                 default_base_rate=base_rate,
             )
+
+    def prepare(self, stop: Event) -> None:
+        """Prepare settings groups, and count user groups where there are users, until `stop` is set.
+
+        Raises:
+            Exception: see `consumers.preparer.Preparer.run`.
+        """
+        if self.estimator is None:
+            self.preparer.run(stop)
+        else:
+            self.preparer.run(stop, also=self.estimator.estimate_all)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

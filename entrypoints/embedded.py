@@ -143,7 +143,7 @@ class EmbeddedUserSplit:
     def _start(self) -> None:
         backbone, broker, crew = self.backbone, self.broker, self._crew
         crew.start("projector", lambda stop: follow(backbone.projector, stop))
-        crew.start("preparer", backbone.preparer.run)
+        crew.start("preparer", backbone.prepare)
         if backbone.audience is not None:
             crew.start("live-numbers", backbone.audience.run)
         crew.start("relay", self._relay().run)

@@ -79,6 +79,10 @@ def steering(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _nothing(backbone: Backbone) -> None:
+    del backbone
+
+
 def carry_out(
     name: str | None,
     command_id: str,
@@ -86,14 +90,16 @@ def carry_out(
     *,
     done: str,
     what: Callable[[Backbone, Request], Appended],
+    then: Callable[[Backbone], object] = _nothing,
 ) -> None:
-    """Give one command, let the read models catch up to it, and say what was done."""
+    """Give one command, let the read models catch up to it, say what was done, and do what comes `then`."""
     with backbone_for(name) as (backbone, actor):
         request = Request(actor=actor, command_id=command_id, expected_version=expected_version)
         appended = what(backbone, request)
         backbone.projector.catch_up(until=appended.position)
         again = " (done before, by the same command id)" if appended.replayed else ""
         click.echo(visible(f"{done}{again} Version {appended.version}."))
+        then(backbone)
 
 
 def _do(

@@ -83,9 +83,9 @@ def run_projector(settings: DatabaseSettings, stop: Event, metrics: Metrics) -> 
 
 
 def run_preparer(settings: TerminalSettings, stop: Event, metrics: Metrics) -> None:
-    """Prepare the settings groups that wait."""
+    """Prepare the settings groups that wait, and count the user groups that do."""
     with _backbone(settings, metrics) as backbone:
-        backbone.preparer.run(stop)
+        backbone.prepare(stop)
 
 
 def run_relay(settings: RelaySettings, stop: Event, metrics: Metrics) -> None:

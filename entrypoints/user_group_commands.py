@@ -1,21 +1,29 @@
 """User groups in a terminal: `groups create`, `groups activate` … Each command is one command of the domain."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
 from rich.table import Table
 
-from domain.errors import UserGroupNotFound
-from domain.people import Actor, can_see
-from entrypoints.backbone import Backbone
+from domain.people import can_see
 from entrypoints.console import DataTable, console, details_table, plain
 from entrypoints.manager_commands import as_option, backbone_for, carry_out, key_argument, read_json, steering
 from entrypoints.reading_commands import MissingServers, changelog_document, changelog_table, json_option
+from entrypoints.user_group_estimates import (
+    estimate,
+    estimate_lines,
+    preview,
+    print_estimate,
+    seen_group,
+    users_of,
+)
 from entrypoints.visible import visible
 from entrypoints.visit import Visit, visit_options
-from projections import user_groups
+from projections import user_group_estimates, user_groups
 from projections.settings_changes import conditions_text
+from projections.user_group_estimates import UserGroupEstimate
 from projections.user_groups import ListedUserGroup
 
 _STATUSES = ["draft", "active", "off"]
@@ -119,6 +127,7 @@ def propose_conditions(
      {"filter": "is_new_user", "operator": "eq", "value": "1"}]
 
     [] is everybody. `filters` lists what conditions can ask. They are a new settings group, in force at once.
+    Where users are connected, they are counted next.
     """  # noqa: D301 - \b is click's mark for text that keeps its lines
     tree = read_json(conditions_file)
     carry_out(
@@ -127,7 +136,12 @@ def propose_conditions(
         expected_version,
         done=f"The user group {key} has other conditions now.",
         what=lambda backbone, request: backbone.user_groups.propose_conditions(request, key, tree),
+        then=lambda backbone: print_estimate(backbone, key) if backbone.estimator is not None else None,
     )
+
+
+groups.add_command(preview)
+groups.add_command(estimate)
 
 
 def _step(verb: str, method: str, done: str, explanation: str) -> None:
@@ -149,14 +163,6 @@ _step("switch-off", "switch_off", "Off: nobody is in it", "Active → Off.")
 _step("discard", "discard", "discarded; its key is free again", "Throw a Draft, or one that is Off, away.")
 
 
-def _seen(backbone: Backbone, actor: Actor, key: str) -> ListedUserGroup:
-    with backbone.reading() as connection:
-        group = user_groups.get(connection, key)
-    if group is None or not can_see(actor, group.status, group.author, group.managers):
-        raise UserGroupNotFound(key)
-    return group
-
-
 @groups.command("list")
 @click.option("--status", type=click.Choice(_STATUSES), help="Only those in this status.")
 @click.option("--search", default="", help="A part of the key, the name, the description or the people.")
@@ -171,16 +177,17 @@ def list_groups(status: str | None, search: str, name: str | None, *, as_json: b
             if can_see(actor, group.status, group.author, group.managers)
         ]
         missing = MissingServers.read(connection)
+        estimates = user_group_estimates.of_all(connection)
     if as_json:
-        click.echo(json.dumps([_document(group, missing) for group in found], indent=2))
+        click.echo(json.dumps([_document(group, missing, estimates.get(group.key)) for group in found], indent=2))
     elif not found:
         click.echo('No user groups here. Create one: python -m entrypoints groups create KEY --name "…"')
     else:
-        console().print(_table(found, missing))
+        console().print(_table(found, missing, estimates))
 
 
-def _table(found: list[ListedUserGroup], missing: MissingServers) -> Table:
-    table = DataTable("key", "name", "status", "settings", "conditions", "managers", "not laid out on")
+def _table(found: list[ListedUserGroup], missing: MissingServers, estimates: Mapping[str, UserGroupEstimate]) -> Table:
+    table = DataTable("key", "name", "status", "settings", "users", "conditions", "managers", "not laid out on")
     for group in found:
         not_on = missing.told(user_groups.NAME_PREFIX + group.key)
         table.add_row(
@@ -188,6 +195,7 @@ def _table(found: list[ListedUserGroup], missing: MissingServers) -> Table:
             group.name,
             group.status,
             str(group.settings_group or "–"),
+            users_of(estimates.get(group.key)),
             _conditions(group),
             ", ".join(group.managers),
             plain(not_on, style="red"),
@@ -195,13 +203,14 @@ def _table(found: list[ListedUserGroup], missing: MissingServers) -> Table:
     return table
 
 
-def _document(group: ListedUserGroup, missing: MissingServers) -> dict[str, Any]:
+def _document(group: ListedUserGroup, missing: MissingServers, estimate: UserGroupEstimate | None) -> dict[str, Any]:
     return {
         "key": group.key,
         "name": group.name,
         "status": group.status,
         "settings_group": group.settings_group,
         "conditions": json.loads(group.conditions) if group.settings_group else None,
+        "users": None if estimate is None else estimate.users,
         "managers": list(group.managers),
         "version": group.version,
         "not_laid_out_on": missing.of(user_groups.NAME_PREFIX + group.key),
@@ -216,11 +225,12 @@ def _conditions(group: ListedUserGroup) -> str:
 @key_argument
 @as_option
 def show(key: str, name: str | None) -> None:
-    """Show a user group: its properties, and the conditions in force."""
+    """Show a user group: its properties, the conditions in force, and how many users they have."""
     with backbone_for(name) as (backbone, actor):
-        group = _seen(backbone, actor, key)
+        group = seen_group(backbone, actor, key)
         with backbone.reading() as connection:
             not_on = MissingServers.read(connection).told(user_groups.NAME_PREFIX + key)
+            counted = user_group_estimates.get(connection, key)
     details = details_table()
     for label, text in (
         ("key", group.key),
@@ -235,6 +245,8 @@ def show(key: str, name: str | None) -> None:
     ):
         if text:
             details.add_row(label, text)
+    for label, text in estimate_lines(counted):
+        details.add_row(label, text)
     if not_on:
         details.add_row("not laid out", plain(f"on {not_on}", style="red"))
     console().print(details)
@@ -248,7 +260,7 @@ def show(key: str, name: str | None) -> None:
 def changelog(key: str, limit: int, name: str | None, *, as_json: bool) -> None:
     """Print every change of a user group: who, when, what, before → after."""
     with backbone_for(name) as (backbone, actor):
-        _seen(backbone, actor, key)
+        seen_group(backbone, actor, key)
         with backbone.reading() as connection:
             entries = user_groups.changelog(connection, key, limit=limit)
     if as_json:
@@ -268,7 +280,7 @@ def check(key: str, name: str | None, *, as_json: bool, **who: Any) -> None:
     if not visit.is_complete():
         raise click.UsageError("Say who: either --user ID or --guest ID.")
     with backbone_for(name) as (backbone, actor):
-        _seen(backbone, actor, key)
+        seen_group(backbone, actor, key)
         with backbone.reading() as connection:
             documents = user_groups.documents(connection, [key])
     answer = visit.membership(key, documents)

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from events.override_facts import OverrideFact
 from events.shared_facts import REGISTRY, FilterScope, FilterUsed, Moment, PropertyChange
+from events.user_group_estimate_facts import UserGroupEstimateFact
 from events.user_group_facts import UserGroupFact
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "SplitTestResumed",
     "SplitTestStarted",
     "SplitTestUnpublished",
+    "UserGroupEstimateFact",
     "UserGroupFact",
     "split_test_stream",
 ]
@@ -331,7 +333,7 @@ SplitTestFact: TypeAlias = (
 )
 
 
-Fact: TypeAlias = SplitTestFact | UserGroupFact | OverrideFact
+Fact: TypeAlias = SplitTestFact | UserGroupFact | UserGroupEstimateFact | OverrideFact
 """Every fact that the log may hold."""
 
 

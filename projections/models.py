@@ -7,6 +7,7 @@ from projections import (
     overrides,
     split_group_rest,
     test_list,
+    user_group_estimates,
     user_groups,
 )
 from projections.projection import Projection
@@ -18,5 +19,6 @@ ALL: tuple[Projection, ...] = (
     overrides.PROJECTION,
     split_group_rest.PROJECTION,
     test_list.PROJECTION,
+    user_group_estimates.PROJECTION,
     user_groups.PROJECTION,
 )

@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from events.facts import GroupsMoved, Overlap
+from events.user_group_estimate_facts import SharedWithTest
 
 _GROUPS_PER_PERCENT = 24
 _LONGEST_VALUE = 100
@@ -108,6 +109,23 @@ def _value(value: str) -> str:
     return f"{line[: _LONGEST_VALUE - 1]}…" if len(line) > _LONGEST_VALUE else line
 
 
-def other_test(overlap: Overlap) -> str:
+def other_test(overlap: Overlap | SharedWithTest) -> str:
     """Name the test that an overlap is with; a Draft has no name for others."""
     return overlap.key or "a test that is still a Draft"
+
+
+def users(count: int, *, is_upper_bound: bool) -> str:
+    """Return a number of users."""
+    return f"{'at most ' if is_upper_bound else ''}{count:,} {'user' if count == 1 else 'users'}"
+
+
+def shared_with_test(shared: SharedWithTest, our_users: int) -> str:
+    """Return how many users of a user group are in a test, and how much that is of either; `our_users` are its own."""
+    theirs = None if shared.their_users is None else max(shared.their_users, shared.users)
+    remarks = [
+        f"{100 * shared.users / whole:.3g} % of {whose}"
+        for whose, whole in (("ours", our_users), ("theirs", theirs))
+        if whole
+    ]
+    counted = users(shared.users, is_upper_bound=shared.is_upper_bound)
+    return f"{counted} ({', '.join(remarks)})" if remarks else counted

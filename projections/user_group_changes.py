@@ -6,6 +6,12 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from events.user_group_estimate_facts import (
+    UserGroupEstimateAsked,
+    UserGroupEstimated,
+    UserGroupEstimateFact,
+    UserGroupEstimateFailed,
+)
 from events.user_group_facts import (
     UserGroupActivated,
     UserGroupConditionsChanged,
@@ -35,14 +41,15 @@ _STEPS: Final[Mapping[type, str]] = {
 }
 
 FACTS: Final = frozenset(get_args(UserGroupFact))
-_decoders: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
-    kind.__name__: msgspec.json.Decoder(kind) for kind in get_args(UserGroupFact)
-}
+TOLD: Final = FACTS | frozenset(get_args(UserGroupEstimateFact))
+"""What has a line in the changelog: the user group's own facts, and those of counting it."""
+
+_decoders: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {kind.__name__: msgspec.json.Decoder(kind) for kind in TOLD}
 
 
-def read_kept(kind: str, text: str) -> UserGroupFact:
+def read_kept(kind: str, text: str) -> UserGroupFact | UserGroupEstimateFact:
     """Return the fact of the class `kind` that was kept as JSON."""
-    fact: UserGroupFact = _decoders[kind].decode(text)
+    fact: UserGroupFact | UserGroupEstimateFact = _decoders[kind].decode(text)
     return fact
 
 
@@ -54,7 +61,7 @@ class GroupBefore:
     settings_group: int = 0
     conditions: str = ""
 
-    def after(self, fact: UserGroupFact) -> "GroupBefore":
+    def after(self, fact: UserGroupFact | UserGroupEstimateFact) -> "GroupBefore":
         """Return what is known after it."""
         if isinstance(fact, UserGroupConditionsChanged):
             return replace(self, settings_group=fact.settings_group, conditions=_conditions(fact))
@@ -62,7 +69,9 @@ class GroupBefore:
         return self if status is None else replace(self, status=status)
 
 
-def tell(fact: UserGroupFact, before: GroupBefore) -> Told:
+def tell(  # noqa: PLR0911 - one line for each kind of fact
+    fact: UserGroupFact | UserGroupEstimateFact, before: GroupBefore
+) -> Told:
     """Return what to say of `fact`. Total: odd orders of facts lead to odd sentences, not to errors."""
     match fact:
         case UserGroupCreated():
@@ -73,6 +82,15 @@ def tell(fact: UserGroupFact, before: GroupBefore) -> Told:
             return tell_managers(added=fact.added, removed=fact.removed, managers=fact.managers)
         case UserGroupConditionsChanged():
             return _conditions_changed(fact, before)
+        case UserGroupEstimated():
+            return _estimated(fact)
+        case UserGroupEstimateFailed():
+            return Told(
+                sentence=f"The users of settings group {fact.settings_group} could not be counted: {fact.reason}.",
+                changes=(("reason", "", fact.reason),),
+            )
+        case UserGroupEstimateAsked():
+            return Told(sentence=f"Asked to count the users of settings group {fact.settings_group} anew.")
         case _:
             status = ("status", readable.status(before.status), readable.status(STATUS_AFTER[type(fact)]))
             return Told(sentence=f"{_STEPS[type(fact)]}: {readable.listed_changes([status])}.", changes=(status,))
@@ -97,6 +115,21 @@ def _conditions_changed(fact: UserGroupConditionsChanged, before: GroupBefore) -
         sentence=f"Changed the conditions; settings group {fact.settings_group} is in force: "
         f"{readable.listed_changes(changes[:1])}.",
         changes=tuple(changes),
+    )
+
+
+def _estimated(fact: UserGroupEstimated) -> Told:
+    users = readable.users(fact.users, is_upper_bound=bool(fact.assumed_filters))
+    shared = [(readable.other_test(each), readable.shared_with_test(each, fact.users)) for each in fact.shared]
+    sentences = [f"Counted settings group {fact.settings_group}: {users} meet the conditions."]
+    if shared:
+        sentences.append(f"It shares {readable.sentence_of([f'{users} with {test}' for test, users in shared])}.")
+    if fact.assumed_filters:
+        unknown = readable.sentence_of(fact.assumed_filters)
+        sentences.append(f"Users are counted at most, for no column holds {unknown}.")
+    return Told(
+        sentence=" ".join(sentences),
+        changes=(("users", "", users), *((f"shared with {test}", "", users) for test, users in shared)),
     )
 
 

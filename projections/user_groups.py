@@ -26,7 +26,7 @@ from projections.json_text import write_json
 from projections.projection import Projection, Tables
 from projections.registry import live_tables
 from projections.rows import KeyedRows, StoredRow, insert_rows
-from projections.user_group_changes import FACTS, STATUS_AFTER, GroupBefore, read_kept, tell
+from projections.user_group_changes import FACTS, STATUS_AFTER, TOLD, GroupBefore, read_kept, tell
 
 NAME_PREFIX = "~user_group."
 """What the names of their documents start with: no test's key holds a tilde."""
@@ -168,7 +168,8 @@ def documents(connection: Connection, keys: Sequence[str] | None = None) -> list
 
 
 def _apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]) -> None:
-    facts = [recorded for recorded in facts if type(recorded.fact) in FACTS]
+    told = [recorded for recorded in facts if type(recorded.fact) in TOLD]
+    facts = [recorded for recorded in told if type(recorded.fact) in FACTS]
     groups = KeyedRows(connection, tables[_NAME], {recorded.fact.key for recorded in facts})
     for recorded in facts:
         fact = recorded.fact
@@ -183,7 +184,7 @@ def _apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]
     groups.write()
     kept = [
         (each.position, each.fact.key, each.recorded_at, each.actor, type(each.fact).__name__, write_json(each.fact))
-        for each in facts
+        for each in told
     ]
     insert_rows(connection, tables[_CHANGES], kept)
 
@@ -274,4 +275,4 @@ def _listed(row: Row[Any]) -> ListedUserGroup:
     )
 
 
-PROJECTION = Projection(name=_NAME, version=1, templates=(_template, _changes_template), apply=_apply)
+PROJECTION = Projection(name=_NAME, version=2, templates=(_template, _changes_template), apply=_apply)

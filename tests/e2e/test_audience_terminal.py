@@ -33,8 +33,8 @@ def terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[[dict[str, Any]], str]:
-    def written(document: dict[str, Any]) -> str:
+def write(tmp_path: Path) -> Callable[[Any], str]:
+    def written(document: Any) -> str:
         path = tmp_path / "settings.json"
         path.write_text(json.dumps(document))
         return str(path)
@@ -43,7 +43,7 @@ def write(tmp_path: Path) -> Callable[[dict[str, Any]], str]:
 
 
 def test_estimate_and_overlaps_are_told_where_users_are_connected(
-    terminal: Terminal, write: Callable[[dict[str, Any]], str]
+    terminal: Terminal, write: Callable[[Any], str]
 ) -> None:
     terminal.done("users", "generate", "--users", "20000")
     counted = terminal.done("users", "count", json.dumps([COUNTRIES]))
@@ -68,7 +68,7 @@ def test_estimate_and_overlaps_are_told_where_users_are_connected(
 
 
 def test_a_users_table_that_is_not_there_fails_the_preparation_and_a_retry_cures_it(
-    terminal: Terminal, write: Callable[[dict[str, Any]], str], tmp_path: Path
+    terminal: Terminal, write: Callable[[Any], str], tmp_path: Path
 ) -> None:
     settings = write(proposal(VARIANTS))
     assert "there is no DuckDB file" in terminal.refused("preview", "green_button", settings)
@@ -81,14 +81,50 @@ def test_a_users_table_that_is_not_there_fails_the_preparation_and_a_retry_cures
     assert (tmp_path / "users.duckdb").exists()
 
 
-def test_without_users_there_is_no_preview(terminal: Terminal, write: Callable[[dict[str, Any]], str]) -> None:
+def test_a_user_group_is_counted_as_its_conditions_change_and_when_somebody_asks(
+    terminal: Terminal, write: Callable[[Any], str]
+) -> None:
+    conditions = write([COUNTRIES])
+    terminal.done("groups", "create", "payers", "--name", "Who pays")
+    failed = terminal.refused("groups", "propose-conditions", "payers", conditions)
+    assert "there is no DuckDB file" in failed
+    assert "in force all the same" in failed
+    assert "not counted" in terminal.done("groups", "show", "payers")
+    terminal.done("users", "generate", "--users", "20000")
+    counted = terminal.run("groups", "estimate", "payers", "--json").json()
+    assert (counted["state"], counted["shared"]) == ("counted", [])
+    number = f"{counted['users']:,} users meet"
+    assert number in terminal.done("users", "count", json.dumps([COUNTRIES]))
+
+    terminal.done("propose", "green_button", write(proposal(VARIANTS)))
+    terminal.done("publish", "green_button")
+    previewed = terminal.done("groups", "preview", "payers", write([COUNTRIES]))
+    assert number in previewed
+    assert "with green_button: " in previewed
+    assert "shared" not in terminal.done("groups", "show", "payers")
+    told = terminal.done("groups", "estimate", "payers")
+    shown = terminal.done("groups", "show", "payers")
+    assert all(number in said and " in green" in said for said in (told, shown))
+    assert terminal.run("groups", "list", "--json").json()[0]["users"] == counted["users"]
+    assert f"{counted['users']:,}" in terminal.done("groups", "list")
+    assert "there is no user group" in terminal.refused("groups", "estimate", "payers", "--as", "eve")
+    assert "there is no user group" in terminal.refused(
+        "groups", "preview", "payers", write([COUNTRIES]), "--as", "eve"
+    )
+
+
+def test_without_users_there_is_no_preview(terminal: Terminal, write: Callable[[Any], str]) -> None:
     del terminal.environment["USERSPLIT_USERS_URL"]
     assert "set USERSPLIT_USERS_URL" in terminal.refused("preview", "green_button", write(proposal(VARIANTS)))
+    terminal.done("groups", "create", "payers", "--name", "Who pays")
+    assert terminal.done("groups", "propose-conditions", "payers", write([])).count("\n") == 1
+    assert "set USERSPLIT_USERS_URL" in terminal.refused("groups", "estimate", "payers")
+    assert "set USERSPLIT_USERS_URL" in terminal.refused("groups", "preview", "payers", write([]))
     assert "USERSPLIT_USERS_URL is not set" in terminal.refused("users", "count", "[]")
 
 
 def test_how_far_a_preparation_is_shows_in_another_process(
-    terminal: Terminal, write: Callable[[dict[str, Any]], str], tmp_path: Path
+    terminal: Terminal, write: Callable[[Any], str], tmp_path: Path
 ) -> None:
     assert terminal.run("propose", "green_button", write(proposal(VARIANTS))).exit_code == 1
     engine = open_database(f"sqlite:///{tmp_path / 'usersplit.db'}")

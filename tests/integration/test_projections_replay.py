@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, func, insert, update
 
 from events.database import open_database, write_transaction
-from events.facts import REGISTRY, SplitTestFact, UserGroupFact
+from events.facts import REGISTRY, SplitTestFact, UserGroupEstimateFact, UserGroupFact
 from events.sql_store import SqlEventStore, event_counter_table, events_table
 from events.store import EventStore
 from projections import test_list
@@ -56,7 +56,8 @@ def check_replay(engine: Engine, history: Sequence[Any], sizes: Sequence[int]) -
     rebuild_many(engine=engine, store=log, registry=REGISTRY, projections=ALL, batch_size=sizes[0])
     assert models.stored() == incremental
     assert len(incremental["changelog"]) == sum(isinstance(fact, SplitTestFact) for fact in history)
-    assert len(incremental["user_groups__changes"]) == sum(isinstance(fact, UserGroupFact) for fact in history)
+    of_groups = sum(isinstance(fact, UserGroupFact | UserGroupEstimateFact) for fact in history)
+    assert len(incremental["user_groups__changes"]) == of_groups
 
 
 def copy_of_the_log(engine: Engine, store: EventStore) -> SqlEventStore:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from events import facts, override_facts, user_group_facts
+from events import facts, override_facts, user_group_estimate_facts, user_group_facts
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
@@ -111,6 +111,31 @@ def conditions_changed(
 
 def active_group(key: str = KEY) -> list[Any]:
     return [group_created(key), conditions_changed(key), user_group_facts.UserGroupActivated(key=key)]
+
+
+def group_estimated(
+    key: str = KEY, settings_group: int = 1, **numbers: Any
+) -> user_group_estimate_facts.UserGroupEstimated:
+    defaults: dict[str, Any] = {"as_of_position": 7, "users": 1200}
+    return user_group_estimate_facts.UserGroupEstimated(key=key, settings_group=settings_group, **(defaults | numbers))
+
+
+def shared_with_test(key: str = "big_photo", users: int = 300, **more: Any) -> user_group_estimate_facts.SharedWithTest:
+    return user_group_estimate_facts.SharedWithTest(key=key, settings_group=2, users=users, **more)
+
+
+def whole_story_of_estimates(key: str = KEY) -> list[Any]:
+    """Every kind of fact of counting a user group, among those of its life."""
+    return [
+        *active_group(key),
+        user_group_estimate_facts.UserGroupEstimateFailed(key=key, settings_group=1, reason="no users table"),
+        user_group_estimate_facts.UserGroupEstimateAsked(key=key, settings_group=1),
+        group_estimated(key, shared=(shared_with_test(), shared_with_test("", 12)), assumed_filters=("platform",)),
+        conditions_changed(key, 2, "[]"),
+        group_estimated(key, 1, users=9),
+        group_estimated(key, 2),
+        user_group_facts.UserGroupSwitchedOff(key=key),
+    ]
 
 
 def whole_life_of_user_group(key: str = KEY) -> list[Any]:
@@ -247,6 +272,21 @@ _overriding: dict[type, dict[str, st.SearchStrategy[Any]]] = {
         "conditions": _conditions,
         "filters": st.sampled_from([(), FILTERS]),
     },
+    user_group_estimate_facts.UserGroupEstimated: {
+        "users": st.integers(0, 10**12),
+        "shared": st.lists(
+            st.builds(
+                user_group_estimate_facts.SharedWithTest,
+                key=_keys,
+                users=st.integers(0, 10**12),
+                their_users=_counts,
+                is_upper_bound=st.booleans(),
+                by_variant=st.just(()),
+            ),
+            max_size=2,
+        ).map(tuple),
+        "assumed_filters": st.sampled_from([(), ("platform",)]),
+    },
     override_facts.VariantForced: {"variant": st.none() | _names},
     override_facts.OverridesExpired: {"keys": st.lists(_keys, max_size=2).map(tuple), "disabling": st.booleans()},
 }
@@ -278,7 +318,9 @@ def _facts_of(kind: type) -> st.SearchStrategy[Any]:
 any_fact = st.one_of([_facts_of(kind) for kind in get_args(facts.Fact)])
 """A fact of any kind, about one of few tests, user groups and units, in no order."""
 
-_lives = st.sampled_from([whole_life, running, whole_life_of_user_group, whole_story_of_overrides])
+_lives = st.sampled_from(
+    [whole_life, running, whole_life_of_user_group, whole_story_of_estimates, whole_story_of_overrides]
+)
 any_history = st.lists(
     any_fact | st.builds(lambda life, key: life(key), _lives, st.sampled_from(["a", "b.c"])), max_size=25
 ).map(lambda parts: [fact for part in parts for fact in (part if isinstance(part, list) else [part])])

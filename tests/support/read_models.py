@@ -11,6 +11,7 @@ from events.facts import REGISTRY, Fact, split_test_stream
 from events.memory_store import MemoryEventStore
 from events.override_facts import OverrideFact, override_stream
 from events.store import EventStore, Provenance
+from events.user_group_estimate_facts import UserGroupEstimateFact, user_group_estimate_stream
 from events.user_group_facts import UserGroupFact, user_group_stream
 from projections import registry
 from projections.models import ALL
@@ -24,6 +25,8 @@ def stream_of(fact: Fact) -> str:
     """Return the stream that a fact belongs to."""
     if isinstance(fact, OverrideFact):
         return override_stream(fact.environment, fact.unit)
+    if isinstance(fact, UserGroupEstimateFact):
+        return user_group_estimate_stream(fact.key)
     return user_group_stream(fact.key) if isinstance(fact, UserGroupFact) else split_test_stream(fact.key)
 
 

@@ -22,6 +22,7 @@ from events.facts import (
     ProposedVariant,
     SplitTestCreated,
     SplitTestFact,
+    UserGroupEstimateFact,
     UserGroupFact,
 )
 from events.registry import EncodedFact, FactRegistry
@@ -51,7 +52,11 @@ def test_every_fact_of_an_override_names_its_unit_and_its_environment(fact_type:
     assert {"unit", "environment"} <= {field.name for field in fields(fact_type)}
 
 
-@pytest.mark.parametrize("fact_type", get_args(SplitTestFact | UserGroupFact), ids=lambda fact_type: fact_type.__name__)
+@pytest.mark.parametrize(
+    "fact_type",
+    get_args(SplitTestFact | UserGroupFact | UserGroupEstimateFact),
+    ids=lambda fact_type: fact_type.__name__,
+)
 def test_every_fact_of_a_split_test_or_a_user_group_names_its_key(fact_type: type) -> None:
     assert "key" in {field.name for field in fields(fact_type)}
 

@@ -50,6 +50,13 @@ from events.override_facts import (
     VariantForced,
 )
 from events.registry import EncodedFact
+from events.user_group_estimate_facts import (
+    SharedWithTest,
+    SharedWithVariant,
+    UserGroupEstimateAsked,
+    UserGroupEstimated,
+    UserGroupEstimateFailed,
+)
 from events.user_group_facts import (
     UserGroupActivated,
     UserGroupConditionsChanged,
@@ -151,6 +158,31 @@ EXPECTED: dict[tuple[str, int], Any] = {
     ("UserGroupActivated", 1): UserGroupActivated(key="premium_users"),
     ("UserGroupSwitchedOff", 1): UserGroupSwitchedOff(key="premium_users"),
     ("UserGroupDiscarded", 1): UserGroupDiscarded(key="premium_users"),
+    ("UserGroupEstimated", 1): UserGroupEstimated(
+        key="premium_users",
+        settings_group=2,
+        as_of_position=41,
+        users=1234567,
+        shared=(
+            SharedWithTest(
+                key="big_photo",
+                settings_group=4,
+                users=20000,
+                their_users=1000000,
+                is_upper_bound=True,
+                by_variant=(
+                    SharedWithVariant(variant="control", users=12000),
+                    SharedWithVariant(variant="größer", users=8000),
+                ),
+            ),
+            SharedWithTest(key="", settings_group=0, users=17),
+        ),
+        assumed_filters=("platform",),
+    ),
+    ("UserGroupEstimateFailed", 1): UserGroupEstimateFailed(
+        key="premium_users", settings_group=2, reason="the users table has no column for country_id"
+    ),
+    ("UserGroupEstimateAsked", 1): UserGroupEstimateAsked(key="premium_users", settings_group=2),
     ("VariantForced", 1): VariantForced(
         unit="user:42", environment="production", key="green_button", variant=None, until=UNTIL
     ),
