@@ -42,6 +42,7 @@ def mount_pages(
         now=now,
         person_of=person_of,
         traffic=traffic,
+        audience=backbone.audience,
         public_url=public_url,
         environment=environment,
     )

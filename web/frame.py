@@ -1,11 +1,12 @@
 """What every page shares: its address, who looks at it, the bar above it, light and dark, and what a person is told."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 from zlib import crc32
 
 from fastapi import Request
@@ -29,6 +30,8 @@ _STATIC: Final = Path(__file__).with_name("static")
 FAVICON: Final = _STATIC / "favicon.svg"
 THEME_COOKIE: Final = "usersplit_theme"
 _PATIENCE_SECONDS: Final = 30.0
+
+Answered = TypeVar("Answered")
 
 PLACES: Final = (
     ("/", "Tests"),
@@ -74,6 +77,10 @@ class Visit:
     def said(self, name: str) -> str:
         """Return what the address says of `name` behind its question mark, an empty text if it does not."""
         return self.request.query_params.get(name, "")
+
+    async def counting(self, ask: Callable[[], Answered]) -> Answered:
+        """Return what `ask`, which may take seconds, answers in a thread of the pool for counting."""
+        return await asyncio.get_running_loop().run_in_executor(self.parts.counting, ask)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

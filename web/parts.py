@@ -1,14 +1,16 @@
 """What the pages are made of: the commands and queries they call, handed in by the composition root."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from accounts.identity import Identity
+from audience.preview import AudienceService
 from commands.overrides import OverrideCommands
 from commands.split_tests import SplitTestCommands
 from commands.user_groups import UserGroupCommands
@@ -18,6 +20,13 @@ from projections.overview import GenerationOverview
 from projections.progress import ReportProgress
 from usersplit.conditions import Catalog
 from warehouse.traffic import HitTraffic
+
+_COUNTED_AT_ONCE = 4
+
+
+def _pool_for_counting() -> Executor:
+    # Counting may take seconds. In a pool of its own it holds up itself, and not the pages that wait for a database.
+    return ThreadPoolExecutor(max_workers=_COUNTED_AT_ONCE, thread_name_prefix="counting")
 
 
 class Operations(Protocol):
@@ -56,6 +65,8 @@ class Parts:
         now: the clock.
         person_of: from the cookies of a request to who is signed in, None for a stranger.
         traffic: counts hits for charts, None where no warehouse is connected.
+        audience: counts users, None where no users table is connected.
+        counting: the threads in which users are counted.
         public_url: the address under which browsers see the pages, where a proxy changes `Host`; may be empty.
         environment: a word that is shown beside the name of the product: `production`, `demo`; may be empty.
     """
@@ -71,5 +82,7 @@ class Parts:
     now: Callable[[], datetime]
     person_of: Callable[[Mapping[str, str]], Identity | None]
     traffic: HitTraffic | None = None
+    audience: AudienceService | None = None
+    counting: Executor = field(default_factory=_pool_for_counting)
     public_url: str = ""
     environment: str = ""

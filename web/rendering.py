@@ -40,6 +40,16 @@ def moment(at: datetime | None) -> str:
     return "–" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
+def moment_to_the_second(at: datetime) -> str:
+    """Return a moment to the second, in UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def share(percent: float) -> str:
+    """Return a percent of users with as many digits as matter."""
+    return f"{percent:.3g} %" if percent < 99.95 else "100 %"  # noqa: PLR2004 - what three digits round to 100
+
+
 def day(at: datetime | None) -> str:
     """Return the day of a moment, in UTC, or a dash."""
     return "–" if at is None else at.astimezone(UTC).strftime("%d %b %Y").lstrip("0")
@@ -61,6 +71,8 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         moment=moment,
+        moment_to_the_second=moment_to_the_second,
+        share=share,
         day=day,
         count=count,
         status=readable.status,

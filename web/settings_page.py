@@ -14,10 +14,12 @@ from domain.errors import NothingChanges
 from events.errors import VersionConflict
 from web.condition_builder import ConditionBuilder
 from web.frame import Visit, card, frame, note
+from web.live_numbers import NOBODY_COUNTS, Edit, LiveNumbers
+from web.preview_panel import PreviewPanel
 from web.refusals import REFUSALS, refused
 from web.rendering import html
 from web.seen_test import SeenTest, address_of, changes_after, head_of, read_test, request_of, watch
-from web.settings_form import check, form_of, from_text, proposal_document, to_text
+from web.settings_form import Checked, check, form_of, from_text, proposal_document, to_text
 from web.variants_form import VariantsForm
 
 _KEEP_AFTER_SECONDS: Final = 0.3
@@ -43,7 +45,7 @@ def _why_not(test: SeenTest) -> None:
 
 
 class SettingsPage:
-    """The form with what it would mean beside it."""
+    """The form, with live numbers beside its conditions and a preview before the proposal."""
 
     def __init__(self, visit: Visit, test: SeenTest) -> None:
         self._visit = visit
@@ -52,10 +54,14 @@ class SettingsPage:
         self._form = form_of(test.settings, visit.parts.now())
         self._original = to_text(self._form)
         self._news = ui.element("div").classes("us-stack").style("margin-bottom: 16px").props("aria-live=polite")
-        with ui.element("div").classes("us-columns") as self._columns:
-            self._left = ui.element("div").classes("us-stack")
-            with ui.element("div").classes("us-stack us-sticky"):
-                self._side()
+        with ui.element("div").classes("us-settings"):
+            self._top = ui.element("div").classes("us-stack top")
+            with ui.element("div").classes("us-stack us-sticky live"):
+                self._live = self._numbers()
+            with ui.element("div").classes("us-stack rest"):
+                self._middle = ui.element("div").classes("us-stack")
+                self._preview = self._preview_card()
+                self._foot = ui.element("div").classes("us-stack")
         self._draw()
         self._keeping = ui.timer(_KEEP_AFTER_SECONDS, self._keep, active=False, once=False, immediate=False)
         ui.timer(0, self._restore, once=True)
@@ -65,27 +71,27 @@ class SettingsPage:
 
     def _draw(self) -> None:
         form = self._form
-        self._left.clear()
-        with self._left:
+        for place in (self._top, self._middle, self._foot):
+            place.clear()
+        with self._top:
             with card("Dates"), ui.element("div").classes("us-row top"):
                 self._starts_at = self._moment("First moment (UTC)", form.starts_at, "starts_at")
                 self._ends_at = self._moment("End (UTC), excluded", form.ends_at, "ends_at")
             with card("Who takes part"):
                 self._builder = ConditionBuilder(form.conditions, self._visit.parts.catalog, self._new_conditions)
                 self._conditions_problem = ui.label().classes("us-error").props("role=alert")
-            with card("Variants"):
-                self._variants = VariantsForm(form, self._edited)
-            with card():
-                ui.checkbox(
-                    "Draw all split groups anew: every user may change variant",
-                    value=form.reshuffle,
-                    on_change=lambda event: self._set(reshuffle=bool(event.value)),
-                )
-                with ui.element("div").classes("us-row"):
-                    self._propose_button = ui.button("Propose these settings", on_click=self._propose)
-                    ui.button("Forget my changes", on_click=self._forget).props("flat")
-                self._problem = ui.label().classes("us-error").props("role=alert")
-                self._progress = ui.element("div").classes("us-tight")
+        with self._middle, card("Variants"):
+            self._variants = VariantsForm(form, self._edited)
+        with self._foot, card():
+            ui.checkbox(
+                "Draw all split groups anew: every user may change variant",
+                value=form.reshuffle,
+                on_change=lambda event: self._set(reshuffle=bool(event.value)),
+            )
+            with ui.element("div").classes("us-row"):
+                self._propose_button = ui.button("Propose these settings", on_click=self._propose)
+                ui.button("Forget my changes", on_click=self._forget).props("flat")
+            self._problem = ui.label().classes("us-error").props("role=alert")
         self._look_through()
 
     def _moment(self, label: str, value: str, name: str) -> ui.input:
@@ -120,6 +126,21 @@ class SettingsPage:
         self._conditions_problem.text = "" if is_shown else wrong
         self._variants.show_problems(problems)
         self._propose_button.set_enabled(checked.proposal is not None)
+        if self._live is not None:
+            self._live.edited(self._edit(checked))
+        if self._preview is not None:
+            self._preview.edited(can_be_proposed=checked.proposal is not None)
+
+    def _edit(self, checked: Checked) -> Edit | None:
+        if checked.conditions is None:
+            return None
+        proposal = checked.proposal
+        return Edit(
+            conditions=self._form.conditions,
+            starts_at=proposal.starts_at if proposal else None,
+            ends_at=proposal.ends_at if proposal else None,
+            groups=sum(variant.groups for variant in proposal.variants) if proposal else None,
+        )
 
     # --- kept in the browser ----------------------------------------------------------------------------------------
 
@@ -197,9 +218,18 @@ class SettingsPage:
             return
         self._propose_button.enable()
 
-    def _side(self) -> None:
-        with card("What this would mean"):
-            note(
-                "Proposing prepares these settings: split groups are drawn, and users and overlaps are counted where a "
-                "users table is connected. The result stands on the page “Overview”. What is in force stays until then."
-            )
+    # --- what it would mean -----------------------------------------------------------------------------------------
+
+    def _numbers(self) -> LiveNumbers | None:
+        if self._visit.parts.audience is None:
+            with card("Users"):
+                note(NOBODY_COUNTS)
+            return None
+        with card("Users, as you edit"):
+            return LiveNumbers(self._visit, key=self._test.key, type_=self._test.listed.type)
+
+    def _preview_card(self) -> PreviewPanel | None:
+        if self._visit.parts.audience is None:
+            return None
+        with card("What it would become: estimate, overlaps, moves"):
+            return PreviewPanel(self._visit, self._test, lambda: self._form)

@@ -27,6 +27,7 @@ class VariantsForm:
         self._form = form
         self._edited = edited
         self._percents: list[ui.input] = []
+        self._shares: list[ui.label] = []
         self._is_following = False
         ui.toggle(
             {True: "One total, split equally", False: "A percent for each"},
@@ -50,7 +51,7 @@ class VariantsForm:
     def _draw(self) -> None:
         form = self._form
         self._rows.clear()
-        self._percents = []
+        self._percents, self._shares = [], []
         self._total: ui.input | None = None
         with self._rows:
             if form.split_equally:
@@ -75,7 +76,7 @@ class VariantsForm:
                 "outlined dense"
             ).classes("grow")
             if self._form.split_equally:
-                html("share.html", text=shared_equally(self._form)).style("min-width: 74px")
+                self._shares.append(ui.label(shared_equally(self._form)).classes("us-muted").style("min-width: 74px"))
             else:
                 percent = ui.input(
                     "Percent", value=variant.percent, on_change=lambda event: self._follow(index, event.value)
@@ -108,6 +109,8 @@ class VariantsForm:
 
     def _retotal(self, text: str | None) -> None:
         self._form.total_percent = (text or "").strip().replace(",", ".")
+        for label in self._shares:
+            label.text = shared_equally(self._form)
         self._edited()
 
     def _rename(self, index: int, name: str) -> None:

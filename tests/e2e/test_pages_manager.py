@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.support.pages import Pages, choose, fill
+from tests.support.pages import Pages, choose, fill, settle
 
 CONDITIONS = [{"filter": "country_id", "operator": "in", "value": ["50"]}]
 SETTINGS = {
@@ -94,15 +94,7 @@ def test_a_manager_takes_a_test_through_its_whole_life(pages: Pages) -> None:
 
 
 def a_running_test(pages: Pages, key: str) -> None:
-    with pages.commands("ann") as (commands, request):
-        commands.create(request, key=key, name=f"Test {key}", managers=["bob"])
-        commands.propose_settings(request, key, SETTINGS)
-    with pages.signed_in("ann") as page:
-        page.goto(f"/tests/{key}")
-        expect(page.get_by_text("is being prepared")).to_be_hidden(timeout=30_000)
-    with pages.commands("ann") as (commands, request):
-        commands.publish(request, key)
-        commands.start(request, key)
+    settle(pages, key, SETTINGS, managers=["bob"], is_running=True)
 
 
 def test_a_viewer_sees_everything_and_steers_nothing(pages: Pages) -> None:

@@ -8,7 +8,7 @@ from subprocess import PIPE, Popen
 import httpx
 from playwright.sync_api import Browser, expect
 
-from tests.support.pages import Pages, answers, choose, fill, free_port
+from tests.support.pages import Pages, answers, choose, fill, free_port, settle
 from tests.support.terminal import ROOT, wait_until
 
 SETTINGS = {
@@ -20,19 +20,8 @@ SETTINGS = {
 }
 
 
-def a_published_test(pages: Pages, key: str) -> None:
-    with pages.commands("ann") as (commands, request):
-        commands.create(request, key=key, name=f"Test {key}")
-        commands.propose_settings(request, key, SETTINGS)
-    with pages.signed_in("ann") as page:
-        page.goto(f"/tests/{key}")
-        expect(page.locator("dl.us").first).to_contain_text("Settings group1", timeout=30_000)
-    with pages.commands("ann") as (commands, request):
-        commands.publish(request, key)
-
-
 def test_qa_forces_a_variant_sees_it_in_a_check_and_takes_it_back(pages: Pages) -> None:
-    a_published_test(pages, "forced")
+    settle(pages, "forced", SETTINGS)
     with pages.signed_in("quinn") as page:
         page.goto("/qa")
         form = page.locator("section", has=page.get_by_role("heading", name="Force a variant", exact=True))

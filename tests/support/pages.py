@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import httpx
 import pytest
 from argon2 import PasswordHasher
@@ -27,10 +28,13 @@ from audience.catalog import load_catalog
 from commands.split_tests import Request, SplitTestCommands
 from domain.people import Actor
 from events.database import open_database
-from events.facts import REGISTRY
+from events.facts import REGISTRY, SettingsGroupPreparationFailed, SettingsGroupPrepared, split_test_stream
 from events.sql_store import SqlEventStore
+from events.store import EventStore
 from tests.support.terminal import ROOT, wait_until
 from tests.support.tiers import remember
+from warehouse.duckdb_users import DuckDbUsers
+from warehouse.generated_users import generate_duckdb
 
 PASSWORD: Final = "a sentence rather than a word"  # noqa: S105 - of accounts that exist for a test
 CHROMIUM: Final = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
@@ -75,15 +79,20 @@ class Pages:
             engine.dispose()
 
     @contextmanager
-    def commands(self, name: str) -> Iterator[tuple[SplitTestCommands, Request]]:
-        """Yield the commands on the same database, and a request by somebody."""
+    def store(self) -> Iterator[SqlEventStore]:
+        """Yield the log that the pages show."""
         engine = open_database(self.database_url)
         try:
-            store = SqlEventStore(engine, REGISTRY)
-            commands = SplitTestCommands(store=store, registry=REGISTRY, catalog=load_catalog(), now=now)
-            yield commands, Request(actor=Actor(name=name))
+            yield SqlEventStore(engine, REGISTRY)
         finally:
             engine.dispose()
+
+    @contextmanager
+    def commands(self, name: str) -> Iterator[tuple[SplitTestCommands, Request]]:
+        """Yield the commands on the same database, and a request by somebody."""
+        with self.store() as store:
+            commands = SplitTestCommands(store=store, registry=REGISTRY, catalog=load_catalog(), now=now)
+            yield commands, Request(actor=Actor(name=name))
 
     @contextmanager
     def stranger(self, **options: Any) -> Iterator[Page]:
@@ -109,6 +118,31 @@ class Pages:
             page.get_by_role("button", name="Sign in").click()
             page.wait_for_url("/")
             yield page
+
+
+def settle(
+    pages: Pages,
+    key: str,
+    settings: Mapping[str, Any],
+    *,
+    type_: str = "web",
+    managers: Sequence[str] = (),
+    is_running: bool = False,
+) -> None:
+    """Make a test of ann's with settings in force, published or running."""
+    with pages.commands("ann") as (commands, request), pages.store() as store:
+        commands.create(request, key=key, name=f"Test {key}", type=type_, managers=managers)
+        commands.propose_settings(request, key, settings)
+        wait_until(f"the settings of {key} are prepared", lambda: _is_prepared(store, key))
+        commands.publish(request, key)
+        if is_running:
+            commands.start(request, key)
+
+
+def _is_prepared(store: EventStore, key: str) -> bool:
+    last = REGISTRY.decode(store.read_stream(split_test_stream(key))[-1].encoded)
+    assert not isinstance(last, SettingsGroupPreparationFailed), last
+    return isinstance(last, SettingsGroupPrepared)
 
 
 def choose(page: Page, label: str, option: str, *, within: Any = None) -> None:
@@ -150,14 +184,23 @@ def chromium(pytestconfig: pytest.Config) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def pages(chromium: Browser, migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+def pages(
+    chromium: Browser,
+    migrated_sqlite_file: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Pages]:
     """The pages of a fresh database, with the preparer at work; one for all tests of a module, for it takes seconds.
 
-    People: ann and bob are managers, vera is a viewer, quinn of QA, sue a superuser.
+    People: ann and bob are managers, vera is a viewer, quinn of QA, sue a superuser. A module's `USERS` is how many
+    users there are to be counted; without it no users table is connected.
     """
-    url = f"sqlite:///{shutil.copy(migrated_sqlite_file, tmp_path_factory.mktemp('pages') / 'pages.db')}"
+    directory = tmp_path_factory.mktemp("pages")
+    url = f"sqlite:///{shutil.copy(migrated_sqlite_file, directory / 'pages.db')}"
     port = free_port()
     settings = {"USERSPLIT_DATABASE_URL": url, "USERSPLIT_LOG_LEVEL": "WARNING"}
+    if users := getattr(request.module, "USERS", 0):
+        settings["USERSPLIT_USERS_URL"] = users_in(directory / "users.duckdb", users)
     served = Pages(url=f"http://127.0.0.1:{port}", database_url=url, browser=chromium)
     people: dict[str, Role] = {"ann": "manager", "bob": "manager", "vera": "viewer", "quinn": "qa", "sue": "superuser"}
     for name, role in people.items():
@@ -167,6 +210,16 @@ def pages(chromium: Browser, migrated_sqlite_file: Path, tmp_path_factory: pytes
         stack.enter_context(process("preparer", **settings))
         wait_until("the login answers", lambda: answers(f"{served.url}/login"))
         yield served
+
+
+def users_in(path: Path, users: int) -> str:
+    """Make up a users table in a DuckDB file, the same one for the same number; return its address."""
+    connection = duckdb.connect(str(path))
+    try:
+        generate_duckdb(DuckDbUsers(connection.cursor), "users", users=users, seed=5)
+    finally:
+        connection.close()
+    return f"duckdb:///{path}"
 
 
 @contextmanager

@@ -1,0 +1,98 @@
+"""What the settings page says of edits before anything is proposed: live numbers, and the preview."""
+
+import re
+from pathlib import Path
+
+import duckdb
+from playwright.sync_api import Page, expect
+
+from tests.support.pages import Pages, choose, fill, settle
+
+USERS = 20_000
+RUSSIA = [{"filter": "country_id", "operator": "in", "value": ["50"]}]
+
+
+def settings(*names: str, conditions: object = (), percent: int = 20) -> dict[str, object]:
+    return {
+        "starts_at": "2026-01-01",
+        "ends_at": "2027-06-01",
+        "conditions": conditions or [],
+        "total_percent": percent,
+        "variants": [{"name": name, "control": name == "control"} for name in names],
+    }
+
+
+def users(pages: Pages, condition: str) -> int:
+    """Count by hand-written SQL, in the users table that the pages ask."""
+    place = Path(pages.database_url.removeprefix("sqlite:///")).with_name("users.duckdb")
+    with duckdb.connect(str(place), read_only=True) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM users WHERE {condition}").fetchall()[0][0])  # noqa: S608
+
+
+def figure(page: Page) -> str:
+    return page.locator("[data-live=users]").inner_text()
+
+
+def test_numbers_of_users_follow_the_conditions_as_they_are_edited(pages: Pages) -> None:
+    settle(pages, "russians", settings("control", "red", conditions=RUSSIA))
+    settle(pages, "for_phones", settings("control", "red"), type_="mobile")
+    with pages.commands("ann") as (commands, request):
+        commands.create(request, key="edited", name="To be edited")
+    with pages.signed_in("ann") as page:
+        page.goto("/tests/edited/settings")
+        live = page.locator("section", has=page.get_by_role("heading", name="Users, as you edit"))
+        expect(page.locator("[data-live=users]")).to_have_text(f"{USERS:,}")
+        expect(live).to_contain_text(re.compile(r"as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"))
+        expect(live).to_contain_text("4,000 of them get a variant at 20 %")
+        of_russia = users(pages, "country_id = 50")
+        same_type = live.get_by_role("row", name=re.compile("^russians same type"))
+        expect(same_type).to_contain_text(f"{of_russia:,}")
+        expect(same_type).to_have_class("us-late")
+        expect(live.get_by_role("row", name=re.compile("^for_phones"))).not_to_have_class("us-late")
+
+        page.get_by_role("button", name="Condition", exact=True).click()
+        choose(page, "Filter", "Country of the profile")
+        choose(page, "Values", "Spain")
+        page.keyboard.press("Escape")
+        spain = users(pages, "country_id = 59")
+        expect(page.locator("[data-live=users]")).to_have_text(f"{spain:,}")
+        expect(same_type).to_have_count(0)
+
+        page.get_by_role("button", name="Condition", exact=True).click()
+        choose(page, "Filter", "Platform")
+        expect(page.get_by_label("Values", exact=True)).to_have_count(2)
+        choose(page, "Values", "iOS")
+        page.keyboard.press("Escape")
+        expect(page.locator("[data-live=users]")).to_have_text(f"at most {spain:,}")
+        expect(live).to_contain_text("An upper bound: no column of the users table holds “Platform”")
+
+
+def test_a_preview_tells_estimate_overlaps_effects_and_moves_and_is_marked_when_it_is_of_an_earlier_edit(
+    pages: Pages,
+) -> None:
+    settle(pages, "same_type", settings("control", "red", percent=100))
+    settle(pages, "previewed", settings("control", "green", conditions=RUSSIA, percent=40))
+    with pages.signed_in("ann") as page:
+        page.goto("/tests/previewed/settings")
+        fill(page, "Total percent of users", "20")
+        fill(page, "Base rate", "nothing")
+        page.get_by_role("button", name="Preview", exact=True).click()
+        expect(page.get_by_text("Give a percent between 0 and 100")).to_be_visible()
+        fill(page, "Base rate", "5")
+        page.get_by_role("button", name="Preview", exact=True).click()
+        card = page.locator("section", has=page.get_by_role("heading", name="What it would become"))
+        expect(card).to_contain_text(f"of the {users(pages, 'country_id = 50'):,} users who meet the conditions")
+        expect(card).to_contain_text("Settings group 2 would have")
+        expect(card.get_by_role("row", name=re.compile("^green 10 %"))).to_contain_text("points (5 % →")
+        expect(card).to_contain_text("480 split groups (20 %) stay with their variants")
+        expect(card).to_contain_text("240 (10 %) leave green")
+        overlap = card.get_by_role("row", name=re.compile("^same_type same type 480"))
+        expect(overlap).to_contain_text("100 %")
+        expect(overlap).to_have_class("us-late")
+        expect(card.get_by_text("of an earlier edit")).to_be_hidden()
+
+        fill(page, "Total percent of users", "30")
+        expect(card.get_by_text("This preview is of an earlier edit. Preview again.")).to_be_visible()
+        page.get_by_role("button", name="Preview", exact=True).click()
+        expect(card).to_contain_text("120 (5 %) leave green")
+        expect(card.get_by_text("of an earlier edit")).to_be_hidden()
