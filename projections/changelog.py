@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Row, Table, Text, func, select
 
 from events.database import UtcDateTime
@@ -83,9 +84,8 @@ def entries(
 def _without_hidden(fact: KeptFact, visible: Collection[str] | None) -> KeptFact:
     if visible is None or not isinstance(fact, PreparedSummary):
         return fact
-    return replace(
-        fact, overlaps=tuple(each if each.key in visible else replace(each, key="") for each in fact.overlaps)
-    )
+    overlaps = tuple(each if each.key in visible else replace(each, key="") for each in fact.overlaps)
+    return msgspec.structs.replace(fact, overlaps=overlaps)
 
 
 def _apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]) -> None:

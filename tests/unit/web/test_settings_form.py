@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from audience.catalog import load_catalog
@@ -70,7 +71,7 @@ def test_the_form_of_settings_in_force_proposes_exactly_them() -> None:
 
 
 def test_settings_with_equal_shares_are_shown_as_one_total() -> None:
-    equal = replace(IN_FORCE, variants=tuple(replace(each, groups=240) for each in IN_FORCE.variants))
+    equal = replace(IN_FORCE, variants=tuple(msgspec.structs.replace(each, groups=240) for each in IN_FORCE.variants))
     form = form_of(equal, NOW)
     assert (form.split_equally, form.total_percent, shared_equally(form)) == (True, "20", "10 %")
 
