@@ -22,6 +22,7 @@ from projections.changelog_sentences import Before, Change, Told, tell
 from projections.projection import Projection, Tables
 from projections.registry import live_tables
 from projections.rows import insert_rows
+from projections.settings_changes import ReadConditions
 from projections.split_test_facts import of_split_tests
 
 _NAME = "changelog"
@@ -52,7 +53,13 @@ class ChangelogEntry:
 
 
 def entries(
-    connection: Connection, key: str, *, limit: int = 200, after: int = 0, visible: Collection[str] | None = None
+    connection: Connection,
+    key: str,
+    *,
+    limit: int = 200,
+    after: int = 0,
+    visible: Collection[str] | None = None,
+    read: ReadConditions | None = None,
 ) -> list[ChangelogEntry]:
     """Return the changelog of the split test `key`, oldest first; empty for an unknown or discarded one.
 
@@ -63,6 +70,7 @@ def entries(
         after: only entries behind this position; the last one's position continues a list.
         visible: the keys of other tests that may be named, None: all. A test that was In Dev when it was counted as
             an overlap may be somebody's Draft by now.
+        read: makes conditions readable, see `projections.settings_changes`.
     """
     table = live_tables(connection, PROJECTION)[_NAME]
     created = select(func.max(table.c.position)).where(table.c.key == key, table.c.kind == SplitTestCreated.__name__)
@@ -76,7 +84,7 @@ def entries(
     for row in connection.execute(query):
         fact = read_kept(row.kind, row.fact)
         if row.position > after and len(found) < limit:
-            found.append(_entry(row, tell(_without_hidden(fact, visible), before)))
+            found.append(_entry(row, tell(_without_hidden(fact, visible), before, read)))
         before = before.after(fact)
     return [] if before.status == "discarded" else found
 

@@ -24,7 +24,7 @@ from events.facts import (
 from projections import readable
 from projections.changelog_entries import NOTHING_PREPARED, KeptFact, PreparedSummary
 from projections.proposals import Proposal
-from projections.settings_changes import settings_changes, settings_summary
+from projections.settings_changes import ReadConditions, settings_changes, settings_summary
 from projections.split_test_facts import STATUS_AFTER, Status
 
 Change: TypeAlias = tuple[str, str, str]
@@ -61,8 +61,13 @@ class Before:
                 return self if status is None else replace(self, status=status)
 
 
-def tell(fact: KeptFact, before: Before) -> Told:  # noqa: C901, PLR0911, PLR0912 - one line for each kind of fact
-    """Return what to say of `fact`. Total: odd orders of facts lead to odd sentences, not to errors."""
+def tell(  # noqa: C901, PLR0911, PLR0912 - one line for each kind of fact
+    fact: KeptFact, before: Before, read: ReadConditions | None = None
+) -> Told:
+    """Return what to say of `fact`. Total: odd orders of facts lead to odd sentences, not to errors.
+
+    `read` makes conditions readable, see `settings_changes`.
+    """
     match fact:
         case SplitTestCreated():
             return _created(fact)
@@ -71,7 +76,7 @@ def tell(fact: KeptFact, before: Before) -> Told:  # noqa: C901, PLR0911, PLR091
         case ManagersChanged():
             return tell_managers(added=fact.added, removed=fact.removed, managers=fact.managers)
         case Proposal():
-            return _proposed(fact, before.proposed)
+            return _proposed(fact, before.proposed, read)
         case PreparedSummary():
             return _prepared(fact, before.prepared)
         case SettingsGroupPreparationFailed():
@@ -133,10 +138,10 @@ def tell_managers(*, added: Sequence[str], removed: Sequence[str], managers: Seq
     )
 
 
-def _proposed(proposal: Proposal, before: Proposal | None) -> Told:
-    changes = settings_changes(before, proposal)
+def _proposed(proposal: Proposal, before: Proposal | None, read: ReadConditions | None) -> Told:
+    changes = settings_changes(before, proposal, read)
     if before is None:
-        summary = settings_summary(proposal)
+        summary = settings_summary(proposal, read)
         return Told(sentence=f"Proposed settings group {proposal.settings_group}: {summary}.", changes=changes)
     difference = readable.listed_changes(changes) or "no difference"
     return Told(

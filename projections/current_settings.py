@@ -172,6 +172,14 @@ def pending(connection: Connection) -> list[PendingSettings]:
     return [PendingSettings(key=row.key, settings_group=row.pending_group) for row in connection.execute(query)]
 
 
+def pending_proposal(connection: Connection, key: str) -> Proposal | None:
+    """Return the newest proposal of the split test `key` that is not prepared, None if there is none."""
+    table = live_tables(connection, PROJECTION)[_NAME]
+    query = select(table.c.pending).where(table.c.key == key, table.c.pending_group.is_not(None))
+    text = connection.execute(query).scalar_one_or_none()
+    return read_proposal(text) if text else None
+
+
 def unprepared(connection: Connection) -> list[CurrentSettings]:
     """Return the settings of tests with a settings group that waits or whose preparation failed, by key."""
     table = live_tables(connection, PROJECTION)[_NAME]

@@ -1,7 +1,8 @@
 """What differs between two settings groups of a test, in words."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import cast
+from typing import TypeAlias, cast
 
 import msgspec
 
@@ -10,22 +11,31 @@ from projections import readable
 from projections.proposals import Proposal
 from usersplit.conditions import Catalog, ConditionsError, Filter, FilterType, parse_text
 
+ReadConditions: TypeAlias = Callable[[str, tuple[FilterUsed, ...]], str]
+"""From conditions, JSON text, and the catalog's word on their filters as it was then, to what people read."""
 
-def settings_changes(before: Proposal | None, after: Proposal) -> tuple[tuple[str, str, str], ...]:
-    """Return (what, before, after) of everything that differs; every setting if there is no `before`."""
-    was = {} if before is None else _described(before)
-    becomes = _described(after)
+
+def settings_changes(
+    before: Proposal | None, after: Proposal, read: ReadConditions | None = None
+) -> tuple[tuple[str, str, str], ...]:
+    """Return (what, before, after) of everything that differs; every setting if there is no `before`.
+
+    `read` makes conditions readable, None: `conditions_text`, which names filters and values as services do.
+    """
+    was = {} if before is None else _described(before, read or conditions_text)
+    becomes = _described(after, read or conditions_text)
     names = [*becomes, *(what for what in was if what not in becomes)]
     changes = ((what, was.get(what, ""), becomes.get(what, "")) for what in names)
     return tuple(change for change in changes if change[1] != change[2])
 
 
-def settings_summary(proposal: Proposal) -> str:
-    """Return the settings on one line."""
+def settings_summary(proposal: Proposal, read: ReadConditions | None = None) -> str:
+    """Return the settings on one line; `read` as for `settings_changes`."""
+    conditions = (read or conditions_text)(proposal.conditions, proposal.filters)
     variants = ", ".join(f"{variant.name} {_share(variant)}" for variant in proposal.variants)
     return (
         f"from {readable.moment(proposal.starts_at)} until {readable.moment(proposal.ends_at)}, "
-        f"for {conditions_text(proposal.conditions, proposal.filters)}; {variants or 'no variants'}"
+        f"for {conditions}; {variants or 'no variants'}"
     )
 
 
@@ -46,11 +56,11 @@ def _compact(conditions: str) -> str:
         return conditions
 
 
-def _described(proposal: Proposal) -> dict[str, str]:
+def _described(proposal: Proposal, read: ReadConditions) -> dict[str, str]:
     return {
         "start": readable.moment(proposal.starts_at),
         "end": readable.moment(proposal.ends_at),
-        "conditions": conditions_text(proposal.conditions, proposal.filters),
+        "conditions": read(proposal.conditions, proposal.filters),
         "split": "equally" if proposal.split_equally else "by percents",
         **({"split groups": "all drawn anew"} if proposal.reshuffle else {}),
         **{f"variant {variant.name}": _share(variant) for variant in proposal.variants},

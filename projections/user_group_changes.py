@@ -24,7 +24,7 @@ from events.user_group_facts import (
 )
 from projections import readable
 from projections.changelog_sentences import Change, Told, tell_managers, tell_properties
-from projections.settings_changes import conditions_text
+from projections.settings_changes import ReadConditions, conditions_text
 
 STATUS_AFTER: Final[Mapping[type, str]] = {
     UserGroupCreated: "draft",
@@ -55,24 +55,26 @@ def read_kept(kind: str, text: str) -> UserGroupFact | UserGroupEstimateFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupBefore:
-    """What is known of a user group from before a fact: its status, and its conditions as people read them."""
+    """What is known of a user group from before a fact: its status, and its conditions."""
 
     status: str = ""
-    settings_group: int = 0
-    conditions: str = ""
+    conditions: UserGroupConditionsChanged | None = None
 
     def after(self, fact: UserGroupFact | UserGroupEstimateFact) -> "GroupBefore":
         """Return what is known after it."""
         if isinstance(fact, UserGroupConditionsChanged):
-            return replace(self, settings_group=fact.settings_group, conditions=_conditions(fact))
+            return replace(self, conditions=fact)
         status = STATUS_AFTER.get(type(fact))
         return self if status is None else replace(self, status=status)
 
 
 def tell(  # noqa: PLR0911 - one line for each kind of fact
-    fact: UserGroupFact | UserGroupEstimateFact, before: GroupBefore
+    fact: UserGroupFact | UserGroupEstimateFact, before: GroupBefore, read: ReadConditions | None = None
 ) -> Told:
-    """Return what to say of `fact`. Total: odd orders of facts lead to odd sentences, not to errors."""
+    """Return what to say of `fact`. Total: odd orders of facts lead to odd sentences, not to errors.
+
+    `read` makes conditions readable, see `projections.settings_changes`.
+    """
     match fact:
         case UserGroupCreated():
             return _created(fact)
@@ -81,7 +83,7 @@ def tell(  # noqa: PLR0911 - one line for each kind of fact
         case UserGroupManagersChanged():
             return tell_managers(added=fact.added, removed=fact.removed, managers=fact.managers)
         case UserGroupConditionsChanged():
-            return _conditions_changed(fact, before)
+            return _conditions_changed(fact, before.conditions, read or conditions_text)
         case UserGroupEstimated():
             return _estimated(fact)
         case UserGroupEstimateFailed():
@@ -104,12 +106,15 @@ def _created(fact: UserGroupCreated) -> Told:
     )
 
 
-def _conditions_changed(fact: UserGroupConditionsChanged, before: GroupBefore) -> Told:
-    after = _conditions(fact)
+def _conditions_changed(
+    fact: UserGroupConditionsChanged, before: UserGroupConditionsChanged | None, read: ReadConditions
+) -> Told:
+    earlier = "" if before is None else read(before.conditions, before.filters)
+    after = read(fact.conditions, fact.filters)
     changes: list[Change] = []
-    if before.conditions != after:
-        changes.append(("conditions", before.conditions, after))
-    number = str(before.settings_group) if before.settings_group else ""
+    if earlier != after:
+        changes.append(("conditions", earlier, after))
+    number = "" if before is None else str(before.settings_group)
     changes.append(("current settings group", number, str(fact.settings_group)))
     return Told(
         sentence=f"Changed the conditions; settings group {fact.settings_group} is in force: "
@@ -131,7 +136,3 @@ def _estimated(fact: UserGroupEstimated) -> Told:
         sentence=" ".join(sentences),
         changes=(("users", "", users), *((f"shared with {test}", "", users) for test, users in shared)),
     )
-
-
-def _conditions(fact: UserGroupConditionsChanged) -> str:
-    return conditions_text(fact.conditions, fact.filters)

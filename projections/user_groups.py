@@ -26,6 +26,7 @@ from projections.json_text import write_json
 from projections.projection import Projection, Tables
 from projections.registry import live_tables
 from projections.rows import KeyedRows, StoredRow, insert_rows
+from projections.settings_changes import ReadConditions
 from projections.user_group_changes import FACTS, STATUS_AFTER, TOLD, GroupBefore, read_kept, tell
 
 NAME_PREFIX = "~user_group."
@@ -115,7 +116,9 @@ def get(connection: Connection, key: str) -> ListedUserGroup | None:
     return None if row is None else _listed(row)
 
 
-def changelog(connection: Connection, key: str, *, limit: int = 200, after: int = 0) -> list[ChangelogEntry]:
+def changelog(
+    connection: Connection, key: str, *, limit: int = 200, after: int = 0, read: ReadConditions | None = None
+) -> list[ChangelogEntry]:
     """Return the changelog of the user group `key`, oldest first; empty for an unknown or discarded one.
 
     Args:
@@ -123,6 +126,7 @@ def changelog(connection: Connection, key: str, *, limit: int = 200, after: int 
         key: the user group's key.
         limit: at most so many entries.
         after: only entries behind this position; the last one's position continues a list.
+        read: makes conditions readable, see `projections.settings_changes`.
     """
     table = live_tables(connection, PROJECTION)[_CHANGES]
     created = select(func.max(table.c.position)).where(table.c.key == key, table.c.kind == UserGroupCreated.__name__)
@@ -136,7 +140,7 @@ def changelog(connection: Connection, key: str, *, limit: int = 200, after: int 
     for row in connection.execute(query):
         fact = read_kept(row.kind, row.fact)
         if row.position > after and len(found) < limit:
-            told = tell(fact, before)
+            told = tell(fact, before, read)
             found.append(
                 ChangelogEntry(
                     position=row.position,

@@ -11,7 +11,7 @@ from web.conditions_shown import readable_conditions
 from web.frame import Visit, card, frame, note
 from web.moments import read_moment
 from web.rendering import html
-from web.seen_test import address_of, head_of, read_test
+from web.seen_test import address_of, head_of, read_test, visible_keys
 
 
 async def build(visit: Visit) -> None:
@@ -45,13 +45,17 @@ def _show_then(visit: Visit, said: str, moment: datetime | None, then: InForce |
     elif then is None:
         note("There was no such test that you could have seen at that moment.", "amber")
     else:
-        conditions = readable_conditions(then.settings.conditions, visit.parts.catalog)
-        html("as_of.html", then=then, settings=then.settings, conditions=conditions)
+        settings = then.settings
+        conditions = readable_conditions(settings.conditions, visit.parts.catalog, settings.filters)
+        html("as_of.html", then=then, settings=settings, conditions=conditions)
 
 
 def _then(visit: Visit, moment: datetime) -> InForce | None:
     parts = visit.parts
-    found = in_force(parts.store, parts.registry, key=visit.key, position=parts.store.position_at(moment))
+    with visit.reading() as connection:
+        visible = visible_keys(visit, connection)
+    position = parts.store.position_at(moment)
+    found = in_force(parts.store, parts.registry, key=visit.key, position=position, visible=visible)
     if found is None:
         return None
     listed = found.listed

@@ -8,9 +8,11 @@ from typing import Final, Literal, TypeAlias
 from projections import readable
 from projections.current_settings import CurrentSettings
 from projections.test_list import ListedSplitTest
+from web.seen_test import SeenTest
 
 Mark: TypeAlias = Literal["ok", "warn", "bad"]
 _SHORT: Final = timedelta(days=7)
+_MOST_NAMED: Final = 5
 _TENTH: Final = 10
 """An effect beyond a tenth of the base rate is a rare one: a test that shows no smaller ones deserves a second look."""
 
@@ -24,22 +26,15 @@ class Finding:
     why: str = ""
 
 
-def checklist(
-    test: ListedSplitTest, settings: CurrentSettings, missing_on: Sequence[str], now: datetime
-) -> list[Finding]:
-    """Return the findings, in the order in which a manager would ask.
-
-    Args:
-        test: its line of the list.
-        settings: those in force.
-        missing_on: live servers that do not have the newest config yet.
-        now: the clock.
-    """
+def checklist(test: SeenTest, now: datetime) -> list[Finding]:
+    """Return the findings, in the order in which a manager would ask; `now` is the clock."""
+    settings = test.settings
     return [
-        _code(test),
+        _code(test.listed),
+        *_waiting(settings),
         _dates(settings, now),
-        _servers(missing_on),
-        _overlaps(settings),
+        _servers(test.missing_on),
+        _overlaps(settings, test.prepared_at),
         _power(settings),
     ]
 
@@ -52,6 +47,17 @@ def _code(test: ListedSplitTest) -> Finding:
         found="No hit from production yet: the code does not seem to be deployed.",
         why="Until it is, users of all variants see the old behaviour. Open the page as a test user to send a hit.",
     )
+
+
+def _waiting(settings: CurrentSettings) -> list[Finding]:
+    if settings.pending_group is None:
+        return []
+    in_force = f"Settings group {settings.settings_group} would be started"
+    if settings.pending_state == "failed":
+        found = f"{in_force}: settings group {settings.pending_group} could not be prepared."
+        return [Finding(mark="warn", found=found, why=settings.pending_reason)]
+    found = f"{in_force}: settings group {settings.pending_group} is still being prepared, and takes its place then."
+    return [Finding(mark="warn", found=found)]
 
 
 def _dates(settings: CurrentSettings, now: datetime) -> Finding:
@@ -80,18 +86,21 @@ def _servers(missing_on: Sequence[str]) -> Finding:
     )
 
 
-def _overlaps(settings: CurrentSettings) -> Finding:
+def _overlaps(settings: CurrentSettings, counted_at: datetime | None) -> Finding:
     same = [overlap for overlap in settings.overlaps if overlap.same_type]
+    when = "" if counted_at is None else f" As of {_at(counted_at)}, when the settings were prepared."
     if same:
-        names = ", ".join(readable.other_test(overlap) for overlap in same[:5])
+        ours = settings.users
+        named = [f"{readable.other_test(overlap)}, {readable.shared(overlap, ours)}" for overlap in same[:_MOST_NAMED]]
+        more = [f"and {len(same) - _MOST_NAMED} more"] if len(same) > _MOST_NAMED else []
         return Finding(
             mark="warn",
-            found=f"It shares users with tests of the same type: {names}.",
-            why="They may bend each other's results. Other dates, countries or fewer percents avoid it.",
+            found=f"It overlaps with tests of the same type: {'; '.join([*named, *more])}.",
+            why=f"They may bend each other's results. Other dates, countries or fewer percents avoid it.{when}",
         )
     if settings.overlaps:
-        return Finding(mark="ok", found="It shares users only with tests of other types.")
-    return Finding(mark="ok", found="It shares split groups with no other test.")
+        return Finding(mark="ok", found="It overlaps only with tests of other types.", why=when.strip())
+    return Finding(mark="ok", found="It shares split groups with no other test.", why=when.strip())
 
 
 def _power(settings: CurrentSettings) -> Finding:

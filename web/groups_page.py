@@ -17,7 +17,7 @@ from projections.changelog import ChangelogEntry
 from projections.user_groups import ListedUserGroup
 from usersplit.conditions import ConditionsError, parse
 from web.condition_builder import ConditionBuilder
-from web.conditions_shown import readable_conditions
+from web.conditions_shown import readable_conditions, reader
 from web.frame import NotFound, Visit, card, empty, frame, head, note
 from web.refusals import REFUSALS, refused
 from web.rendering import html
@@ -47,7 +47,7 @@ async def build(visit: Visit) -> None:
         with card():
             if groups:
                 catalog = visit.parts.catalog
-                lines = [(group, readable_conditions(group.conditions, catalog)) for group in groups]
+                lines = [(group, readable_conditions(group.conditions, catalog, group.filters)) for group in groups]
                 html("groups.html", lines=lines).classes("us-scroll")
             else:
                 empty("No user groups yet", "Create one to give a feature to some users, by conditions alone.")
@@ -112,7 +112,7 @@ def _one(visit: Visit, key: str) -> _Seen:
     actor = visit.person.actor
     with visit.reading() as connection:
         group = user_groups.get(connection, key)
-        entries = user_groups.changelog(connection, key, limit=1000)
+        entries = user_groups.changelog(connection, key, limit=1000, read=reader(visit.parts.catalog))
     if group is None or not can_see(actor, group.status, group.author, group.managers):
         raise NotFound(f"there is no user group {key!r}; check its key, or ask its author to activate it")
     return _Seen(
@@ -151,7 +151,8 @@ class _Group:
     def _conditions(self) -> None:
         group, catalog = self._seen.group, self._visit.parts.catalog
         if not self._seen.may_steer:
-            note(readable_conditions(group.conditions, catalog) if group.settings_group else "No conditions yet.")
+            said = readable_conditions(group.conditions, catalog, group.filters)
+            note(said if group.settings_group else "No conditions yet.")
             return
         wrong = ui.label().classes("us-error").props("role=alert")
 

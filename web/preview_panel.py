@@ -25,7 +25,7 @@ _DRAW_SECONDS: Final = 0.2
 _MOST_PERCENT: Final = 100
 NEXT_STEP: Final = {
     "": "Looking for tests that overlap by dates …",
-    "waiting": "Waiting for the preparation of another test …",
+    "waiting": "Waiting for its turn …",
     "overlaps": "Counting users …",
     "counted": "Drawing split groups …",
     "split_groups": "Nearly done …",

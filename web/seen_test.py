@@ -1,12 +1,14 @@
 """A split test as its pages show it: read at once, only for who may see it, with the head and the tabs of its pages."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
 from nicegui import ui
+from sqlalchemy import Connection
 
 from commands.split_tests import Request
 from domain.errors import SplitTestNotFound
@@ -14,12 +16,15 @@ from domain.people import can_manage, can_see
 from projections import changelog, current_settings, laid_out, test_list
 from projections.changelog import ChangelogEntry
 from projections.current_settings import CurrentSettings
-from projections.test_list import ListedSplitTest
+from projections.proposals import Proposal
+from projections.test_list import ListedSplitTest, Onlooker
+from web.conditions_shown import reader
 from web.frame import Visit
 from web.rendering import html
 
 _LOOK_EVERY_SECONDS: Final = 2.0
 _NEWEST: Final = 5
+_MOST_ENTRIES: Final = 10_000
 _TABS: Final = (("", "Overview"), ("/settings", "Settings"), ("/charts", "Charts"), ("/changelog", "Changelog"))
 
 
@@ -30,6 +35,7 @@ class SeenTest:
     Attributes:
         listed: its properties, status and version.
         settings: those in force, and what waits.
+        proposal: the settings that wait, None if none do.
         missing_on: live servers without its newest config.
         entries: its whole changelog, oldest first.
         may_steer: whether the person who looks may edit and steer it.
@@ -37,6 +43,7 @@ class SeenTest:
 
     listed: ListedSplitTest
     settings: CurrentSettings
+    proposal: Proposal | None
     missing_on: Sequence[str]
     entries: Sequence[ChangelogEntry]
     may_steer: bool
@@ -45,6 +52,20 @@ class SeenTest:
     def key(self) -> str:
         """The test's key."""
         return self.listed.key
+
+    @property
+    def prepared_at(self) -> datetime | None:
+        """When the settings in force were prepared, and all that is told of users with them was counted."""
+        number = str(self.settings.settings_group)
+        prepared = ("current settings group", number)
+        return next(
+            (
+                entry.at
+                for entry in reversed(self.entries)
+                if any((what, after) == prepared for what, _, after in entry.changes)
+            ),
+            None,
+        )
 
 
 def read_test(visit: Visit, key: str) -> SeenTest:
@@ -61,13 +82,33 @@ def read_test(visit: Visit, key: str) -> SeenTest:
         settings = current_settings.get(connection, key)
         if settings is None:
             raise SplitTestNotFound(key)
+        visible = visible_keys(visit, connection)
         return SeenTest(
             listed=listed,
-            settings=settings,
-            missing_on=laid_out.not_laid_out(connection).get(key, ()),
-            entries=changelog.entries(connection, key, limit=10_000),
+            settings=without_hidden(settings, visible),
+            proposal=current_settings.pending_proposal(connection, key) if settings.pending_group else None,
+            missing_on=laid_out.not_laid_out(connection, [key]).get(key, ()),
+            entries=changelog.entries(
+                connection, key, limit=_MOST_ENTRIES, visible=visible, read=reader(visit.parts.catalog)
+            ),
             may_steer=person.may("steer") and can_manage(person.actor, listed.managers),
         )
+
+
+def visible_keys(visit: Visit, connection: Connection) -> frozenset[str]:
+    """Return the keys of the tests that the person may know of."""
+    actor = visit.person.actor
+    return test_list.visible_keys(connection, Onlooker(name=actor.name, sees_everything=actor.is_superuser))
+
+
+def without_hidden(settings: CurrentSettings, visible: Collection[str]) -> CurrentSettings:
+    """Return the settings without the names of overlapping tests that have become others' Drafts since."""
+    return replace(
+        settings,
+        overlaps=tuple(
+            each if each.key in visible else replace(each, key="", by_variant=()) for each in settings.overlaps
+        ),
+    )
 
 
 def address_of(key: str, tab: str = "") -> str:

@@ -18,6 +18,7 @@ from domain.rebalancing import rebalanced
 from domain.settings import SettingsProposal, parse_proposal
 from domain.settings_errors import WrongSettings
 from projections.current_settings import CurrentSettings
+from projections.proposals import Proposal
 from usersplit.conditions import Catalog, Conditions, ConditionsError, parse
 from web.refusals import sentence
 
@@ -72,14 +73,15 @@ def first_form(now: datetime) -> SettingsForm:
     )
 
 
-def form_of(settings: CurrentSettings | None, now: datetime) -> SettingsForm:
-    """Return the form that shows the settings in force, or the first one where there are none."""
-    if settings is None or settings.starts_at is None or settings.ends_at is None:
+def form_of(settings: CurrentSettings | Proposal, now: datetime) -> SettingsForm:
+    """Return the form that shows settings, in force or proposed; the first form where there are none yet."""
+    starts_at, ends_at = settings.starts_at, settings.ends_at
+    if starts_at is None or ends_at is None:
         return first_form(now)
     groups = [variant.groups for variant in settings.variants]
     return SettingsForm(
-        starts_at=_moment_text(settings.starts_at),
-        ends_at=_moment_text(settings.ends_at),
+        starts_at=_moment_text(starts_at),
+        ends_at=_moment_text(ends_at),
         conditions=msgspec.json.decode(settings.conditions),
         split_equally=len(set(groups)) == 1,
         total_percent=percent_text(sum(groups)),

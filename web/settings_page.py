@@ -51,9 +51,11 @@ class SettingsPage:
         self._visit = visit
         self._test = test
         self._seen_position = test.entries[-1].position
-        self._form = form_of(test.settings, visit.parts.now())
+        self._form = form_of(test.proposal or test.settings, visit.parts.now())
         self._original = to_text(self._form)
         self._news = ui.element("div").classes("us-stack").style("margin-bottom: 16px").props("aria-live=polite")
+        with self._news:
+            self._say_which()
         with ui.element("div").classes("us-settings"):
             self._top = ui.element("div").classes("us-stack top")
             with ui.element("div").classes("us-stack us-sticky live"):
@@ -66,6 +68,17 @@ class SettingsPage:
         self._keeping = ui.timer(_KEEP_AFTER_SECONDS, self._keep, active=False, once=False, immediate=False)
         ui.timer(0, self._restore, once=True)
         watch(visit, test.key, test.listed.version, self._changed_by_others)
+
+    def _say_which(self) -> None:
+        settings = self._test.settings
+        if settings.pending_group is None:
+            return
+        which = f"This is settings group {settings.pending_group}, which"
+        stays = f"; group {settings.settings_group} stays in force" if settings.settings_group else ""
+        if settings.pending_state == "failed":
+            note(f"{which} could not be prepared{stays}: {settings.pending_reason}", "red")
+        else:
+            note(f"{which} is being prepared{stays} until then. What you propose takes its place.", "amber")
 
     # --- the form ---------------------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ async def _ask(visit: Visit, test: SeenTest, action: Action) -> None:
         ui.label(step.does)
         arguments = _finish_form(test) if action == "finish" else None
         if action == "start":
-            findings = checklist(test.listed, test.settings, test.missing_on, visit.parts.now())
+            findings = checklist(test, visit.parts.now())
             html("checklist.html", findings=findings)
         problem = ui.label().classes("us-error").props("role=alert")
         with ui.element("div").classes("us-row").style("justify-content: flex-end"):

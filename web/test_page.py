@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from nicegui import ui
 
 from domain.errors import NothingChanges
-from projections import readable
+from projections import preparation_steps, readable
+from projections.preparation_steps import PreparationProgress
 from web.conditions_shown import readable_conditions
 from web.frame import Visit, card, frame, note
+from web.preview_panel import NEXT_STEP
 from web.properties_form import PropertiesForm
 from web.refusals import REFUSALS, refused
 from web.rendering import html
 from web.seen_test import SeenTest, address_of, head_of, newest_changes, read_test, request_of, watch
 from web.step_dialogs import step_buttons
+
+_STEP_EVERY_SECONDS: Final = 0.5
 
 
 async def build(visit: Visit) -> None:
@@ -69,17 +74,29 @@ class _Overview:
             return
         with ui.element("div").classes("us-tight").style("margin-bottom: 16px"):
             if settings.pending_state == "proposed":
-                note(
-                    f"Settings group {settings.pending_group} is being prepared: split groups are drawn, users and "
-                    "overlaps are counted. What is in force stays until then.",
-                    "amber",
-                )
-                ui.linear_progress(show_value=False).props("indeterminate rounded")
+                note(f"Settings group {settings.pending_group} is being prepared. What is in force stays until then.")
+                self._progress(settings.pending_group)
                 return
             note(f"Settings group {settings.pending_group} could not be prepared: {settings.pending_reason}", "red")
             if test.may_steer:
                 problem = ui.label().classes("us-error").props("role=alert")
                 ui.button("Try again", on_click=lambda: self._retry(problem)).props("flat")
+
+    def _progress(self, settings_group: int) -> None:
+        bar = ui.linear_progress(value=0.0, show_value=False).props('rounded stripe aria-label="Preparation"')
+        said = ui.label(NEXT_STEP["waiting"]).classes("us-muted us-small").props("role=status")
+
+        async def look() -> None:
+            step = await asyncio.to_thread(self._step)
+            if step is not None and step.settings_group == settings_group:
+                bar.value = step.share_done
+                said.text = " ".join(filter(None, [f"{step.detail}." if step.detail else "", NEXT_STEP.get(step.step)]))
+
+        ui.timer(_STEP_EVERY_SECONDS, look)
+
+    def _step(self) -> PreparationProgress | None:
+        with self._visit.reading() as connection:
+            return preparation_steps.of(connection, self._test.key)
 
     async def _retry(self, problem: ui.label) -> None:
         try:
@@ -99,7 +116,7 @@ class _Overview:
             html(
                 "settings.html",
                 settings=settings,
-                conditions=readable_conditions(settings.conditions, self._visit.parts.catalog),
+                conditions=readable_conditions(settings.conditions, self._visit.parts.catalog, settings.filters),
                 total=sum(variant.groups for variant in settings.variants),
                 effect=readable.smallest_effect,
                 shares=readable.percents_shared,
