@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from accounts.attempts import Attempts
 from accounts.directory import Account, AccountDirectory
-from accounts.errors import NotSignedIn, SignInFailed, WrongPassword
+from accounts.errors import AccountClosed, NotSignedIn, WrongPassword
 from accounts.identity import Identity
 from accounts.passwords import Passwords
 from accounts.sessions import Sessions, secret_of
@@ -69,10 +69,10 @@ class Desk:
         """Return the identity of an account whose owner was recognized, and the value of the session's cookie.
 
         Raises:
-            SignInFailed: the account is closed.
+            AccountClosed: the account is closed.
         """
         if not account.is_active:
-            raise SignInFailed("the account is closed")
+            raise AccountClosed(account.name)
         cookie = self.sessions.write(account.name, account.session_epoch)
         return Identity(name=account.name, role=account.role), cookie
 

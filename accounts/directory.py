@@ -180,6 +180,27 @@ class AccountDirectory:
         except IntegrityError as error:
             raise AccountExists(name) from error
 
+    def take_invitation(self, name: str, *, issuer: str, subject: str) -> Account | None:
+        """Link the subject to an account that a superuser made for the provider alone, and return it; None if none is.
+
+        Such an account has no password and no subject yet. It is taken once, by the first who has its name there.
+        """
+        if _NAME.fullmatch(_folded(name)) is None:
+            return None
+        is_open = (
+            (accounts_table.c.name == _folded(name))
+            & (accounts_table.c.password_hash == "")
+            & accounts_table.c.subject.is_(None)
+            & accounts_table.c.is_active
+        )
+        try:
+            with write_transaction(self._engine) as connection:
+                values = {"issuer": issuer, "subject": subject}
+                taken = connection.execute(update(accounts_table).where(is_open).values(values)).rowcount
+        except IntegrityError:
+            return None  # the subject opens an account already
+        return self.get(name) if taken else None
+
     def _new_row(self, name: str, role: str, password_hash: str) -> dict[str, Any]:
         folded = _folded(name)
         if _NAME.fullmatch(folded) is None:

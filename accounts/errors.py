@@ -14,7 +14,16 @@ AccountsError
 ├── LastSuperuser      nobody could administer any more
 ├── NoSuchToken        there is no such API token, or it is another person's
 ├── WrongToken         an API token that cannot be made so
-└── SignInFailed       the company's identity provider did not say who it is
+└── SignInFailed       the company's identity provider did not say who it is, or whom it names is not let in
+    ├── SignInDenied         it said no, or the person did
+    ├── SignInNotBegun       the answer belongs to no sign-in that this browser began lately
+    ├── ProviderUnavailable  it does not answer, or not as OpenID Connect has it
+    ├── WrongIdToken         what it says of the person cannot be trusted
+    ├── NoNameGiven          it does not say how the account is to be called
+    ├── NoRoleGiven          it gives the person none of the roles that count here
+    ├── NotInvited           nobody made an account for the person
+    ├── NameTaken            an account of that name is opened by something else
+    └── AccountClosed        the account was closed
 """
 
 from collections.abc import Iterable
@@ -122,10 +131,87 @@ class WrongToken(AccountsError):
 
 
 class SignInFailed(AccountsError):
-    """The identity provider's answer does not say who signs in."""
+    """The identity provider does not say who signs in, or the person is not let in."""
+
+    advice = "start again from the sign-in page"
 
     def __init__(self, detail: str) -> None:
-        super().__init__(f"signing in did not work: {detail}; start again from the sign-in page")
+        super().__init__(f"signing in did not work: {detail}; {self.advice}")
+
+
+class SignInDenied(SignInFailed):
+    """The provider refused, or the person pressed "no" there. `reason` is one word of the protocol."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the identity provider said {reason}")
+
+
+class SignInNotBegun(SignInFailed):
+    """No cookie of ours, another one's answer, an old one, or one that was used: the answer may be somebody else's."""
+
+    def __init__(self) -> None:
+        super().__init__("this browser did not begin it, began another one since, or began it too long ago")
+
+
+class ProviderUnavailable(SignInFailed):
+    """The fault is not the person's."""
+
+    advice = "try again in a moment; if it stays so, tell an operator"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the identity provider {what}")
+
+
+class WrongIdToken(SignInFailed):
+    """A forged, damaged, outdated or misdirected answer; or clocks that differ by more than a minute."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the identity provider's answer cannot be trusted ({what})")
+
+
+class NoNameGiven(SignInFailed):
+    """The claim is missing, or cannot be the name of an account."""
+
+    advice = "an operator can set USERSPLIT_OPENID_NAME_CLAIM or USERSPLIT_OPENID_SCOPES"
+
+    def __init__(self, claim: str) -> None:
+        super().__init__(f"the identity provider gives no {claim!r} that can be the name of an account")
+
+
+class NoRoleGiven(SignInFailed):
+    """Roles come from a claim, and what it says stands for none of ours."""
+
+    advice = "ask who keeps the groups at your identity provider"
+
+    def __init__(self, claim: str) -> None:
+        super().__init__(f"nothing in your {claim!r} stands for a role here")
+
+
+class NotInvited(SignInFailed):
+    """People without an account do not get one by signing in."""
+
+    advice = "ask a superuser to make one"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no account for {name!r:.120}")
+
+
+class NameTaken(SignInFailed):
+    """An account is not given away by its name: whoever chooses names at the provider could take anybody's."""
+
+    advice = "ask a superuser to link it to you, or to give you another one"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the account {name!r:.120} is there, and is opened by something else")
+
+
+class AccountClosed(SignInFailed):
+    """It was switched off here; what the identity provider says does not switch it on."""
+
+    advice = "ask a superuser to open it"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the account {name} is closed")
 
 
 def said_of_expiry(expired_at: datetime) -> str:

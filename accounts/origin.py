@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
 
+_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
 
 def is_our_own(headers: Mapping[str, str], *, public_url: str = "") -> bool:
     """Return whether the browser says that a page of this very site asks.
@@ -38,3 +40,23 @@ def is_foreign(headers: Mapping[str, str], *, public_url: str = "") -> bool:
     """Return whether a browser says that a page of another site asks. Programs, which say nothing, are not foreign."""
     says_something = "sec-fetch-site" in headers or "origin" in headers
     return says_something and not is_our_own(headers, public_url=public_url)
+
+
+def own_address(target: str) -> str:
+    """Return an address of this site, the first page where `target` leads to another one."""
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "/"
+    is_own = not parts.scheme and not parts.netloc and target.startswith("/") and not target.startswith(("//", "/\\"))
+    return target if is_own and target.isprintable() else "/"
+
+
+def is_safe_address(url: str) -> bool:
+    """Return whether what is sent there stays secret: https, or this very machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _THIS_MACHINE))

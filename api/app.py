@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 from fastapi import FastAPI
 
 from accounts.desk import Desk
+from accounts.openid import OpenIdDesk
 from api import (
     checks,
     configs,
@@ -13,6 +14,7 @@ from api import (
     health,
     history,
     lifecycle,
+    openid,
     operating,
     people,
     settings,
@@ -25,6 +27,7 @@ from api.identify import DESCRIBED_SECURITY
 from api.limits import Limits
 from api.live_configs import LiveConfigs
 from api.measured import Measured, Observe, observe_nothing
+from api.openid import plain_refusal
 from api.parts import Parts
 
 OPENAPI_URL: Final = "/api/openapi.json"
@@ -43,6 +46,7 @@ faster) and `Idempotency-Key` (the same key again gets the first answer).
 
 _NEEDING_AN_ACCOUNT: Final = (
     signing_in,
+    openid,
     split_tests,
     settings,
     lifecycle,
@@ -69,6 +73,7 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     public_url: str = "",
     observe: Observe = observe_nothing,
     render_metrics: RenderMetrics = _no_metrics,
+    identity_provider: OpenIdDesk | None = None,
 ) -> FastAPI:
     """Return the application; nothing is connected or started by it.
 
@@ -81,6 +86,7 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
         public_url: under which address browsers see the application, where a proxy stands before it.
         observe: told of every request.
         render_metrics: gives the metrics of the process.
+        identity_provider: the desk for people whom the company's identity provider knows, None without one.
     """
     app = FastAPI(
         title="UserSplit", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None, openapi_url=OPENAPI_URL
@@ -93,6 +99,8 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     app.state.rebuilds = operating.Rebuilds()
     app.state.public_url = public_url
     app.state.render_metrics = render_metrics
+    app.state.openid = identity_provider
+    app.state.sign_in_refused = plain_refusal
     add_error_handlers(app)
     app.include_router(health.router)
     for module in _NEEDING_AN_ACCOUNT:

@@ -8,6 +8,7 @@ ApiRefusal
 ├── NothingThen           the test did not exist then, or was a Draft that this person could not have seen
 ├── BehindTheLog          a position that nothing was recorded at yet
 ├── RebuildAtWork         the projection is being rebuilt already
+├── NoIdentityProvider    none is set up here
 └── NoSuchThing           there is nothing of this name
 """
 
@@ -82,6 +83,15 @@ class RebuildAtWork(ApiRefusal):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is being rebuilt; GET /api/v1/projections tells how far it is")
+
+
+class NoIdentityProvider(ApiRefusal):
+    """There is no other way in than a password."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("no identity provider is set up here; sign in with a password, or set USERSPLIT_OPENID_ISSUER")
 
 
 class NoSuchThing(ApiRefusal):

@@ -1,17 +1,22 @@
 """Signing in and out, and who one is."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
 
 from accounts.desk import Desk
 from accounts.errors import CrossSite
 from accounts.identity import Identity, Permission, Role
+from accounts.openid import OpenIdDesk
 from accounts.origin import is_foreign
 from accounts.sessions import COOKIE
 from api.audit import address_of, note_identity, note_sign_in
 from api.identify import needs
+
+SIGN_OUT: Final = "/api/v1/session/openid/sign-out"
+"""Where a browser signs out of the identity provider."""
 
 router = APIRouter(tags=["people"])
 
@@ -33,6 +38,12 @@ class Me(BaseModel):
     permissions: list[Permission]
 
 
+class SignedOut(BaseModel):
+    """Where a browser goes to sign out of the identity provider as well."""
+
+    continue_at: str
+
+
 def me_of(identity: Identity) -> Me:
     """Return what is told of an identity."""
     return Me(name=identity.name, role=identity.role, permissions=sorted(identity.permissions))
@@ -41,8 +52,14 @@ def me_of(identity: Identity) -> Me:
 def set_session_cookie(request: Request, response: Response, cookie: str) -> None:
     """Hand the browser its session: out of reach for scripts, and for requests that other sites make it send."""
     desk: Desk = request.app.state.desk
-    is_secure = request.url.scheme == "https" or request.app.state.public_url.startswith("https:")
-    response.set_cookie(COOKIE, cookie, max_age=desk.sessions.seconds, httponly=True, secure=is_secure, samesite="lax")
+    response.set_cookie(
+        COOKIE, cookie, max_age=desk.sessions.seconds, httponly=True, secure=is_secure(request), samesite="lax"
+    )
+
+
+def is_secure(request: Request) -> bool:
+    """Return whether browsers come by https, so that a cookie is never sent without it."""
+    return bool(request.url.scheme == "https" or request.app.state.public_url.startswith("https:"))
 
 
 @router.post("/api/v1/session", summary="Sign in with a name and a password")
@@ -58,8 +75,14 @@ def sign_in(request: Request, response: Response, given: SignIn) -> Me:
     return me_of(identity)
 
 
-@router.delete("/api/v1/session", summary="Sign out in this browser", status_code=204)
-def sign_out(request: Request, response: Response, everywhere: bool = False) -> None:  # noqa: FBT001, FBT002 - a query
+@router.delete(
+    "/api/v1/session",
+    summary="Sign out in this browser",
+    status_code=204,
+    response_class=Response,
+    responses={200: {"model": SignedOut, "description": "Signed out here; the browser should go on to `continue_at`"}},
+)
+def sign_out(request: Request, everywhere: bool = False) -> Response:  # noqa: FBT001, FBT002 - a query
     """Take the cookie away; with `everywhere`, end all sessions of the account."""
     if is_foreign(request.headers, public_url=request.app.state.public_url):
         raise CrossSite
@@ -67,7 +90,14 @@ def sign_out(request: Request, response: Response, everywhere: bool = False) -> 
     identity = desk.identity_of_session(request.cookies.get(COOKIE, ""))
     if everywhere and identity is not None:
         desk.directory.end_sessions(identity.name)
+    response = Response(status_code=204)
+    openid: OpenIdDesk | None = request.app.state.openid
+    if openid is not None and openid.signs_out and identity is not None:
+        account = desk.directory.find(identity.name)
+        if account is not None and "openid" in account.signs_in_by:
+            response = JSONResponse(SignedOut(continue_at=SIGN_OUT).model_dump())
     response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+    return response
 
 
 @router.get("/api/v1/me", summary="Who I am")

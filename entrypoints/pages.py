@@ -6,7 +6,9 @@ from fastapi import FastAPI
 
 from accounts.desk import Desk
 from accounts.identity import Identity
+from accounts.openid import OpenIdDesk
 from accounts.sessions import COOKIE
+from api.openid import PLACE
 from entrypoints.backbone import Backbone, now
 from entrypoints.projection_operations import ProjectionOperations
 from events.facts import REGISTRY
@@ -23,6 +25,7 @@ def mount_pages(
     traffic: HitTraffic | None = None,
     public_url: str = "",
     environment: str = "",
+    openid: OpenIdDesk | None = None,
 ) -> None:
     """Serve the pages at every address that `app` does not answer itself. Once in a process: NiceGUI is a global."""
 
@@ -45,5 +48,7 @@ def mount_pages(
         audience=backbone.audience,
         public_url=public_url,
         environment=environment,
+        company=PLACE if openid is not None else "",
+        company_label=openid.label if openid is not None else "",
     )
-    mount(app, parts)
+    app.state.sign_in_refused = mount(app, parts).refused

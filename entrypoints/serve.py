@@ -13,14 +13,18 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from accounts.desk import Desk
+from accounts.openid import OpenIdDesk
+from accounts.openid_people import PeopleRules
+from accounts.openid_provider import OpenIdProvider
 from api.app import create_app
 from api.evaluations import live_configs, ofrep_server
 from api.front import Front
 from api.measured import Observe
+from api.openid import CALLBACK
 from entrypoints.backbone import Backbone, now
 from entrypoints.metrics import Metrics
 from entrypoints.pages import mount_pages
-from entrypoints.settings import ServeSettings
+from entrypoints.settings import OpenIdSettings, ServeSettings
 from entrypoints.threads import Crew
 from warehouse.traffic import HitTraffic
 
@@ -74,6 +78,7 @@ def serve(
         NoPasswordForFirst: a first superuser without a password.
     """
     desk = open_desk(backbone, settings)
+    openid = open_openid(desk, settings)
     make_first_superuser(desk, settings)
     # Read models that were never built would answer 503 until a projector came; one reading builds them.
     backbone.projector.catch_up()
@@ -89,8 +94,11 @@ def serve(
         public_url=settings.public_url,
         observe=observe,
         render_metrics=lambda: (CONTENT_TYPE_LATEST, generate_latest(metrics.registry)),
+        identity_provider=openid,
     )
-    mount_pages(app, backbone, desk, traffic=traffic, public_url=settings.public_url, environment=environment)
+    mount_pages(
+        app, backbone, desk, traffic=traffic, public_url=settings.public_url, environment=environment, openid=openid
+    )
     ofrep = ofrep_server(
         live,
         desk,
@@ -129,6 +137,35 @@ def open_desk(backbone: Backbone, settings: ServeSettings) -> Desk:
         monotonic=time.monotonic,
         session_secret=settings.session_secret.get_secret_value(),
         session_seconds=settings.session_hours * 3600,
+    )
+
+
+def open_openid(desk: Desk, settings: OpenIdSettings) -> OpenIdDesk | None:
+    """Return the desk for people whom the company's identity provider knows, None if none is set up."""
+    if not settings.openid_issuer:
+        return None
+    provider = OpenIdProvider(
+        issuer=settings.openid_issuer,
+        client_id=settings.openid_client_id,
+        client_secret=settings.openid_client_secret.get_secret_value(),
+        scopes=settings.openid_scopes.split(),
+        now=now,
+        monotonic=time.monotonic,
+    )
+    return OpenIdDesk(
+        desk,
+        provider,
+        PeopleRules(
+            name_claim=settings.openid_name_claim,
+            role_claim=settings.openid_role_claim,
+            roles=settings.openid_roles,
+            default_role=settings.openid_default_role or None,
+            makes_accounts=settings.openid_new_accounts,
+        ),
+        public_url=settings.public_url,
+        callback=CALLBACK,
+        label=settings.openid_label,
+        signs_out=settings.openid_sign_out,
     )
 
 

@@ -9,13 +9,23 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from accounts.identity import Role
+from accounts.origin import is_safe_address
 from audience.estimate import BASE_RATE
 
 PREFIX = "USERSPLIT_"
@@ -44,6 +54,8 @@ def _database_url(value: SecretStr) -> SecretStr:
 def _options(value: object) -> object:
     if not isinstance(value, str):
         return value
+    if not value:
+        return {}  # set to nothing, as a compose file does
     try:
         options = json.loads(value)
     except (ValueError, RecursionError) as error:
@@ -251,7 +263,88 @@ class AccountSettings(DatabaseSettings):
     )
 
 
-class ServeSettings(DatabaseSettings, UsersSettings):
+class OpenIdSettings(Settings):
+    """The company's identity provider, if there is one. docs/accounts.md says what to write for which provider."""
+
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s]+)?$",
+        description="the address under which browsers see it, such as https://split.example.com; needed behind a proxy "
+        "and for OpenID Connect",
+    )
+    openid_issuer: str = Field(
+        default="", description="the provider's address, exactly as it calls itself; empty: passwords only"
+    )
+    openid_client_id: str = Field(default="", description="how the provider calls UserSplit")
+    openid_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="what the provider gave to UserSplit; neither it nor a file: PKCE alone"
+    )
+    openid_client_secret_file: Path | None = Field(default=None, description="a file with that secret, in its place")
+    openid_scopes: str = Field(
+        default="openid profile email",
+        pattern=r"^(.* )?openid( .*)?$",
+        description="what is asked for; openid is needed",
+    )
+    openid_name_claim: str = Field(
+        default="preferred_username", min_length=1, description="the claim that names a new person's account"
+    )
+    openid_role_claim: str = Field(
+        default="", description="the claim with groups or roles, such as groups or realm_access.roles"
+    )
+    openid_roles: Annotated[dict[str, Role], NoDecode, BeforeValidator(_options)] = Field(
+        default_factory=dict, description='JSON of what that claim says to roles, e.g. {"split-admins": "superuser"}'
+    )
+    openid_default_role: Role | Literal[""] = Field(
+        default="", description="the role of people whom nothing else gives one; empty: they are not let in"
+    )
+    openid_new_accounts: bool = Field(
+        default=True, description="whether unknown people get an account; false: a superuser makes it first"
+    )
+    openid_label: str = Field(
+        default="your company account", min_length=1, max_length=60, description='the button: "Sign in with …"'
+    )
+    openid_sign_out: bool = Field(
+        default=False, description="whether signing out leads to signing out of the provider too"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secret_of_its_file(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Put the secret where the log's filter finds it, wherever it came from."""
+        place = given.get("openid_client_secret_file")
+        if not place:  # also set to nothing, as a compose file does
+            return given | {"openid_client_secret_file": None}
+        if given.get("openid_client_secret"):
+            raise ValueError("openid_client_secret_file: and openid_client_secret are both set; leave one out")
+        try:
+            secret = Path(place).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"openid_client_secret_file: cannot be read: {error}") from error
+        if not secret:
+            raise ValueError(f"openid_client_secret_file: names an empty file, {place}")
+        return given | {"openid_client_secret": secret}
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if not self.openid_issuer:
+            return self
+        if not is_safe_address(self.openid_issuer):
+            raise ValueError("openid_issuer: must start with https:// (http:// on this very machine only)")
+        if not self.openid_client_id:
+            raise ValueError("openid_client_id: is not set, and OpenID Connect needs it")
+        if not self.public_url:
+            raise ValueError("public_url: is not set, and the provider leads people back to it")
+        if bool(self.openid_role_claim) != bool(self.openid_roles):
+            raise ValueError("openid_roles: and openid_role_claim belong together; set both or neither")
+        if self.openid_new_accounts and not self.openid_default_role and not self.openid_roles:
+            raise ValueError(
+                "openid_default_role: is not set, and new people would get no role; set it, or openid_roles, or "
+                "openid_new_accounts=false"
+            )
+        return self
+
+
+class ServeSettings(DatabaseSettings, UsersSettings, OpenIdSettings):
     """The HTTP API and the managers' pages."""
 
     warehouse_url: Annotated[SecretStr, AfterValidator(_warehouse_url)] | None = Field(
@@ -259,11 +352,6 @@ class ServeSettings(DatabaseSettings, UsersSettings):
     )
     http_address: str = Field(default="127.0.0.1", min_length=1, description="the address to listen on")
     http_port: int = Field(default=8080, ge=0, le=65535, description="the port to listen on")
-    public_url: str = Field(
-        default="",
-        pattern=r"^(https?://[^/\s]+)?$",
-        description="the address under which browsers see it, such as https://split.example.com; needed behind a proxy",
-    )
     trusted_proxies: str = Field(
         default="127.0.0.1", description="addresses of proxies whose X-Forwarded-… headers count, separated by commas"
     )
@@ -313,6 +401,7 @@ ALL_SETTINGS: tuple[type[Settings], ...] = (
     AgentSettings,
     LaidOutSettings,
     AccountSettings,
+    OpenIdSettings,
     ServeSettings,
     BiSinkSettings,
     ReplaySettings,
@@ -340,9 +429,11 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterable[str]:
 
 def _sentences(settings: type[Settings], error: ValidationError) -> Iterable[str]:
     for problem in error.errors(include_url=False, include_input=False):
-        name = str(problem["loc"][0])
+        said = problem["msg"].removeprefix("Value error, ")
+        # A rule between several settings names the one to change itself.
+        name, _, rest = said.partition(": ") if not problem["loc"] else (str(problem["loc"][0]), "", said)
         wanted = settings.model_fields[name].description
         if problem["type"] == "missing":
             yield f"{variable(name)} is not set: {wanted}"
         else:
-            yield f"{variable(name)} {problem['msg'].removeprefix('Value error, ')} (wanted: {wanted})"
+            yield f"{variable(name)} {rest} (wanted: {wanted})"

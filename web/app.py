@@ -18,7 +18,7 @@ from web import (
 )
 from web.frame import FAVICON, NotFound, Visit, add_page, add_static_files
 from web.guard import Guard
-from web.login_page import add_login
+from web.login_page import LoginPage
 from web.parts import Parts
 
 
@@ -26,14 +26,20 @@ async def _nothing(visit: Visit) -> None:
     raise NotFound(f"there is no page at {visit.request.url.path}; the bar above leads to those there are")
 
 
-def mount(app: FastAPI, parts: Parts) -> None:
-    """Serve the pages below every address that `app` itself does not answer. Once in a process."""
+def mount(app: FastAPI, parts: Parts) -> LoginPage:
+    """Serve the pages below every address that `app` itself does not answer. Once in a process.
+
+    Returns the sign-in page, which says as well why the identity provider's word did not let somebody in.
+    """
     ui.button.default_props("no-caps unelevated")
     nicegui_app.colors(primary="#2f56d0", positive="#17794a", negative="#b3212f", warning="#8a5a00")
     nicegui_app.add_middleware(Guard, person_of=parts.person_of, public_url=parts.public_url)
     style = add_static_files()
     ui.add_head_html(f'<link rel="stylesheet" href="{style}">', shared=True)
-    add_login(nicegui_app, style=style, environment=parts.environment, company=lambda: "")
+    login = LoginPage(
+        style=style, environment=parts.environment, company=parts.company, company_label=parts.company_label
+    )
+    login.add_to(nicegui_app)
     add_page(parts, "/", list_page.build)
     add_page(parts, "/new", new_page.build)
     add_page(parts, "/tests/{key}", test_page.build)
@@ -58,3 +64,4 @@ def mount(app: FastAPI, parts: Parts) -> None:
         reconnect_timeout=30.0,
         show_welcome_message=False,
     )
+    return login

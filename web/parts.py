@@ -69,6 +69,8 @@ class Parts:
         counting: the threads in which users are counted.
         public_url: the address under which browsers see the pages, where a proxy changes `Host`; may be empty.
         environment: a word that is shown beside the name of the product: `production`, `demo`; may be empty.
+        company: the address of the sign-in with the company's identity provider, empty if there is none.
+        company_label: how that account is called on the button: "Sign in with …".
     """
 
     reading: Callable[[], AbstractContextManager[Connection]]
@@ -86,3 +88,5 @@ class Parts:
     counting: Executor = field(default_factory=_pool_for_counting)
     public_url: str = ""
     environment: str = ""
+    company: str = ""
+    company_label: str = ""

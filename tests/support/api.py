@@ -73,9 +73,13 @@ class Api:
         response: httpx.Response = self.client.request(method, path, headers=headers, **rest)
         return response
 
+    def browser(self) -> TestClient:
+        """Return a browser of its own, in which nobody has signed in."""
+        return TestClient(self.app, raise_server_exceptions=False)
+
     def signed_in(self, name: str) -> TestClient:
         """Return a browser of its own in which `name` has signed in."""
-        browser = TestClient(self.app, raise_server_exceptions=False)
+        browser = self.browser()
         answer = browser.post("/api/v1/session", json={"name": name, "password": PASSWORD})
         assert answer.status_code == 200, answer.text
         browser.headers["Origin"] = "http://testserver"

@@ -4,7 +4,7 @@ import pytest
 
 from accounts.errors import NotAllowed
 from accounts.identity import PERMISSIONS, PERMISSIONS_OF, ROLES, Identity, Permission, Role
-from accounts.origin import is_foreign, is_our_own
+from accounts.origin import is_foreign, is_our_own, own_address
 
 TABLE: dict[Role, set[Permission]] = {
     "viewer": {"read", "evaluate"},
@@ -63,3 +63,30 @@ def test_behind_a_proxy_the_public_address_is_ours_as_well() -> None:
     headers = {"host": "10.0.0.7:8080", "origin": "https://split.example.com"}
     assert not is_our_own(headers)
     assert is_our_own(headers, public_url="https://split.example.com")
+
+
+@pytest.mark.parametrize("target", ["/", "/tests/green?tab=2", "/tests/a//b", "/?next=https://evil.example"])
+def test_an_address_of_ours_is_led_on_to(target: str) -> None:
+    assert own_address(target) == target
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "",
+        "tests",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "https://evil.example/",
+        "https:/evil.example",
+        "javascript:alert(1)",
+        "/\n/evil.example",
+        "/\t/evil.example",
+        "\n//evil.example",
+        " //evil.example",
+        "http://[",
+    ],
+)
+def test_any_other_address_becomes_the_first_page(target: str) -> None:
+    assert own_address(target) == "/"

@@ -119,3 +119,8 @@ def test_answers_carry_safe_headers(api: Api) -> None:
     headers = api.ask("", "GET", "/health").headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
+
+
+def test_without_an_identity_provider_there_is_no_such_way_in(api: Api) -> None:
+    for path in ("", "/callback?state=x&code=y", "/sign-out"):
+        assert api.refused("", "GET", f"/api/v1/session/openid{path}") == (404, "NoIdentityProvider")

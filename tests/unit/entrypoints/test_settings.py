@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from consumers.bi_sink_limits import TooManyDeadLetters
+from entrypoints.log_format import secrets_of
 from entrypoints.processes import SETTINGS_OF
 from entrypoints.settings import (
     ALL_SETTINGS,
     BiSinkSettings,
     DatabaseSettings,
     KafkaSettings,
+    OpenIdSettings,
     RelaySettings,
     SettingsError,
     TerminalSettings,
@@ -133,3 +135,63 @@ def test_the_advice_of_a_stopped_sink_names_settings_that_exist() -> None:
     mentioned = set(re.findall(r"USERSPLIT_[A-Z_]+", str(TooManyDeadLetters("501 in a row", "Torn."))))
     assert len(mentioned) == 2
     assert mentioned <= known_variables()
+
+
+OPENID = {
+    "PUBLIC_URL": "https://split.example.com",
+    "OPENID_ISSUER": "https://id.example.com",
+    "OPENID_CLIENT_ID": "usersplit",
+    "OPENID_ROLE_CLAIM": "groups",
+    "OPENID_ROLES": '{"pm": "manager"}',
+}
+
+
+def set_openid(monkeypatch: pytest.MonkeyPatch, **changed: str) -> None:
+    for name, value in (OPENID | changed).items():
+        monkeypatch.setenv(f"USERSPLIT_{name}", value)
+
+
+def test_an_identity_provider_is_set_up_with_a_few_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_openid(monkeypatch, OPENID_CLIENT_SECRET_FILE="", OPENID_DEFAULT_ROLE="")
+    settings = OpenIdSettings.read()
+    assert settings.openid_roles == {"pm": "manager"}
+    assert settings.openid_scopes.split()[0] == "openid"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"OPENID_CLIENT_ID": ""}, "USERSPLIT_OPENID_CLIENT_ID is not set"),
+        ({"PUBLIC_URL": ""}, "USERSPLIT_PUBLIC_URL is not set, and the provider leads people back to it"),
+        ({"OPENID_ISSUER": "http://id.example.com"}, "USERSPLIT_OPENID_ISSUER must start with https://"),
+        ({"OPENID_ROLES": ""}, "USERSPLIT_OPENID_ROLES and openid_role_claim belong together"),
+        ({"OPENID_ROLES": '{"pm": "god"}'}, "USERSPLIT_OPENID_ROLES"),
+        ({"OPENID_ROLES": "{"}, "USERSPLIT_OPENID_ROLES is not JSON"),
+        ({"OPENID_ROLES": "", "OPENID_ROLE_CLAIM": ""}, "USERSPLIT_OPENID_DEFAULT_ROLE is not set"),
+        ({"OPENID_DEFAULT_ROLE": "god"}, "USERSPLIT_OPENID_DEFAULT_ROLE"),
+        ({"OPENID_SCOPES": "profile"}, "USERSPLIT_OPENID_SCOPES"),
+        ({"OPENID_CLIENT_SECRET_FILE": "/no/such/file"}, "USERSPLIT_OPENID_CLIENT_SECRET_FILE cannot be read"),
+        ({"OPENID_CLIENT_SECRET_FILE": "/dev/null"}, "USERSPLIT_OPENID_CLIENT_SECRET_FILE names an empty file"),
+        (
+            {"OPENID_CLIENT_SECRET_FILE": "/dev/null", "OPENID_CLIENT_SECRET": "hunter2"},
+            "USERSPLIT_OPENID_CLIENT_SECRET_FILE and openid_client_secret are both set",
+        ),
+    ],
+)
+def test_half_an_identity_provider_is_refused_with_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], said: str
+) -> None:
+    set_openid(monkeypatch, **changed)
+    with pytest.raises(SettingsError) as refused:
+        OpenIdSettings.read()
+    assert said in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_secret_from_a_file_is_masked_like_any_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2\n")
+    set_openid(monkeypatch, OPENID_CLIENT_SECRET_FILE=str(tmp_path / "secret"))
+    settings = OpenIdSettings.read()
+    assert settings.openid_client_secret.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" in secrets_of(settings)
