@@ -35,7 +35,9 @@ CLIENT_TYPES: Final = frozenset({"client", "mixed"})
 """Types of tests that the visitor's client has to support."""
 
 _SHARED: Final = {**SHARED, "User": User, "Guest": Guest, "Environment": Environment, "nobody": NOBODY}
-_BY_THE_SYSTEM_CLOCK: Final = {**_SHARED, "now_ns": time.time_ns}
+_BY_THE_SYSTEM_CLOCK: Final = {**_SHARED, "now_ns": time.time_ns, "now_seconds": time.time}  # noqa: TID251 - the default, as for `now_ns`
+# Floats are compared in a third of the time. As they are rounded, they decide nothing so near to a date.
+FLOATS_DECIDE_FROM_SECONDS: Final = 0.001
 _SOURCES: Final[Mapping[Scope, str]] = {"user": "profile", "environment": "visit"}
 _PARAMETERS: Final = "unit, environment"
 _ENVIRONMENT_LINES: Final = (
@@ -82,6 +84,7 @@ def compile_drawn(
         now_ns: the clock.
     """
     constants = Constants()
+    has_system_clock = now_ns is time.time_ns
     lines = [*_ENVIRONMENT_LINES, *_client_lines(client_key, constants), *_source_lines(conditions)]
     tests = [expression(TEST_USER.root, constants, _SOURCES)] if for_test_users else []
     if not conditions.is_everybody:
@@ -91,21 +94,27 @@ def compile_drawn(
         f"if {' and '.join(tests) or True}:",
         *(f" {line}" for line in _UNIT_LINES),
         " group = unit.split_group",
-        f" if type(group) is not int or not 0 < group <= {SPLIT_GROUPS}:",
+        f" if type(group) is not int or group < 1 or group > {SPLIT_GROUPS}:",
         f"  return {UNDECIDED!r}",
         f" index = {constants.name(variant_by_group)}[group]",
-        f" if {_in_variant(dates_ns, constants)}:",
+        f" if {_in_variant(dates_ns, constants, has_system_clock=has_system_clock)}:",
         f"  return {constants.name(variants)}[index]",
         "return None",
     ]
-    shared = _BY_THE_SYSTEM_CLOCK if now_ns is time.time_ns else {**_SHARED, "now_ns": now_ns}
+    shared = _BY_THE_SYSTEM_CLOCK if has_system_clock else {**_SHARED, "now_ns": now_ns}
     return cast("Check", compiled(_PARAMETERS, lines, constants, shared))
 
 
-def _in_variant(dates_ns: tuple[int, int] | None, constants: Constants) -> str:
+def _in_variant(dates_ns: tuple[int, int] | None, constants: Constants, *, has_system_clock: bool) -> str:
     if dates_ns is None:
         return "index"
-    return f"index and {constants.name(dates_ns[0])} <= now_ns() < {constants.name(dates_ns[1])}"
+    exactly = f"{constants.name(dates_ns[0])} <= now_ns() < {constants.name(dates_ns[1])}"
+    if not has_system_clock:
+        return f"index and {exactly}"
+    starts_at, ends_at = (each / 1e9 for each in dates_ns)
+    after = constants.name(starts_at + FLOATS_DECIDE_FROM_SECONDS)
+    before = constants.name(ends_at - FLOATS_DECIDE_FROM_SECONDS)
+    return f"index and ((now := now_seconds()) > {after} and now < {before} or {exactly})"
 
 
 def compile_result(result: str, conditions: Conditions | None, client_key: str | None) -> Check:

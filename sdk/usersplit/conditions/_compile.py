@@ -94,16 +94,18 @@ def expression(node: Node, constants: Constants, sources: Mapping[Scope, str]) -
 
 def _leaf_expression(leaf: Leaf, constants: Constants, source: str) -> str:
     type_ = leaf.filter.type
-    reading = f"v := {source}.get({constants.name(leaf.filter.name)})"
+    name = constants.name(leaf.filter.name)
     if type_ == "boolean":
-        # Both truths are single objects: no look at the type is needed.
+        # Both truths are single objects: no look at the type is needed. What is missing is read as the other truth.
         wanted = bool(leaf.value) is (leaf.operator == "eq")
-        return f"(({reading}) is {wanted} or v is not {not wanted} and read_boolean(v) is {wanted})"
+        is_other = f"(v := {source}.get({name}, {not wanted})) is {not wanted}"
+        return f"(not ({is_other}) and (v is {wanted} or read_boolean(v) is {wanted}))"
+    reading = f"v := {source}.get({name})"
     names = {"c": constants.name(leaf.members if leaf.takes_list else leaf.value)}
     test = _TESTS[leaf.operator].format(**names)
     quick = _QUICK.get(type_)
     if quick is None:
-        return f"((v := read_{type_}({source}.get({constants.name(leaf.filter.name)}))) is not None and {test})"
+        return f"((v := read_{type_}({source}.get({name}))) is not None and {test})"
     plain, tests = quick
     if "{low}" in tests[leaf.operator] or "{high}" in tests[leaf.operator]:
         low, high = BOUNDS[type_]

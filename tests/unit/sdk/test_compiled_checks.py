@@ -1,6 +1,7 @@
 """The compiled checks answer as the reference does, for any config, unit and environment."""
 
 import enum
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.sdk_config_documents import config_document
 from usersplit import Checker, Environment, Guest, MemoryConfigs, SplitTestConfig, User
-from usersplit._compiled_bulk import TESTS_PER_PART
+from usersplit._compiled_bulk import TESTS_PER_PART, BulkCheck
 from usersplit._decision import PROBLEMS, decide, problem_of
 
 EDGE = datetime(2026, 5, 1, tzinfo=UTC)
@@ -178,14 +179,62 @@ def test_all_tests_at_once_answer_as_one_by_one(
         assert any(count > counted[reason] for reason, count in checker.problems().items())
 
 
+def bulk_of(checker: Checker) -> BulkCheck:
+    assert checker._view.bulk is not None
+    return checker._view.bulk
+
+
 def test_a_change_of_one_test_compiles_its_part_of_the_bulk_check_only() -> None:
     keys = [f"test_{number}" for number in range(3 * TESTS_PER_PART)]
     configs = MemoryConfigs([config_document(key) for key in keys])
-    before = configs.published.current.bulk()
+    checker = Checker(configs, now_ns=lambda: _nanoseconds(EDGE))
+    checker.active_variants(User(id=1, split_group=1))
+    before = bulk_of(checker)
     configs.put(config_document(keys[TESTS_PER_PART], position=43))
-    after = configs.published.current.bulk()
-    same = [new is old for new, old in zip(after.parts, before.parts, strict=True)]
+    same = [new is old for new, old in zip(bulk_of(checker).parts, before.parts, strict=True)]
     assert same == [True, False, True]
+
+
+def test_a_test_that_starts_or_ends_compiles_its_part_of_the_bulk_check_only() -> None:
+    keys = [f"test_{number}" for number in range(3 * TESTS_PER_PART)]
+    dates = {"conditions": [], "filters": {}, "starts_at": "2026-04-01T00:00:00Z", "ends_at": "2026-06-01T00:00:00Z"}
+    documents = [config_document(key, **dates) for key in keys]
+    documents[TESTS_PER_PART]["starts_at"], documents[2]["ends_at"] = EDGE.isoformat(), "2026-05-20T00:00:00Z"
+    moment = _nanoseconds(EDGE)
+    checker = Checker(MemoryConfigs(documents), now_ns=lambda: moment)
+    found, parts = [], []
+    # Backwards too: clocks are set.
+    for days in (-40, -1, -1, 1, 25, 40, -1):
+        moment = _nanoseconds(EDGE + timedelta(days=days))
+        found.append(len(checker.active_variants(User(id=1, split_group=2))))
+        parts.append(bulk_of(checker).parts)
+    assert found == [0, 95, 95, 96, 95, 0, 95]
+    assert parts[1] is parts[2]
+    assert [new is old for new, old in zip(parts[3], parts[2], strict=True)] == [True, False, True]
+    assert [new is old for new, old in zip(parts[4], parts[3], strict=True)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"type": "client"}, {"status": "in_dev"}, {"status": "finished"}],
+    ids=["drawn", "client", "in dev", "finished"],
+)
+def test_the_system_clock_is_looked_at_by_both_ways_alike(change: dict[str, Any]) -> None:
+    # An edge that is passed in the middle of the test: what was compiled before must not answer after it.
+    soon = datetime.fromtimestamp(time.time() + 0.05, UTC)
+    result = {"variant": "red", "scope": "worldwide"}
+    base = config_document(conditions=[], filters={}, starts_at="2020-01-01T00:00:00Z", result=result)
+    starting = {**base, "key": "starting", "starts_at": soon.isoformat(), "ends_at": "2999-01-01T00:00:00Z", **change}
+    ending = {**base, "key": "ending", "ends_at": soon.isoformat(), **change}
+    checker = Checker(MemoryConfigs([starting, ending]))
+    user = User(id=1, split_group=2, attributes={"is_test_user": True})
+    while (now := time.time_ns()) < _nanoseconds(soon) + 20_000_000:
+        singly = {key: checker.get_active_variant(key, user) for key in ("starting", "ending")}
+        at_once = checker.active_variants(user)
+        if not now < _nanoseconds(soon) <= time.time_ns():
+            assert at_once == {key: variant for key, variant in singly.items() if variant}
+            if not change or "type" in change:
+                assert at_once.keys() == {"ending" if now < _nanoseconds(soon) else "starting"}
 
 
 def test_a_published_change_is_seen_by_the_next_check() -> None:
