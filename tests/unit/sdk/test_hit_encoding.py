@@ -41,35 +41,6 @@ TIMES = st.one_of(
     st.sampled_from([0, 999, 1000, 2**13 * 1000, 2**13 * 1000 - 1, (2**62 - 1) * 1000, 2**62 * 1000, 2**63 * 1000]),
 )
 GROUPS = st.one_of(st.integers(0, 3), st.integers(-(2**32), 2**32), st.sampled_from([True, 1.0, None, 2**31 - 1]))
-LOGGED = st.builds(
-    LoggedHit,
-    occurred_at_ns=TIMES,
-    test_key=st.one_of(st.sampled_from(["a", "b"]), TEXTS, ODD),
-    settings_group=GROUPS,
-    variant=st.one_of(st.sampled_from(["red", "blue"]), TEXTS, ODD),
-    unit_type=st.one_of(st.sampled_from(["user", "guest"]), ODD),
-    unit_id=IDS,
-    split_group=st.one_of(st.integers(0, 2400), GROUPS),
-    platform=st.one_of(TEXTS, ODD),
-    country=st.one_of(TEXTS, ODD),
-    forced=st.sampled_from([False, True, False, True, 1, 0, None]),
-    attributes=st.one_of(st.sampled_from(["", '{"a":1}', "\ud800", 5]), TEXTS),
-    hit_id=st.one_of(st.just(""), st.uuids().map(str), TEXTS),
-    extra_bytes=st.just(0),
-)
-
-
-def in_truth(batch: list[LoggedHit]) -> list[tuple[bytes, bytes]]:
-    """Return the records as fastavro writes them, one by one, without those that it refuses."""
-    ids = HitIds(RANDOM)
-    records = []
-    for place, logged in enumerate(batch):
-        try:
-            hit = hit_of(logged, ORIGIN, ids.id(logged.occurred_at_ns // 1_000_000, place))
-            records.append((hit.unit_id.encode(), encode_hit(hit)))
-        except Exception:  # noqa: BLE001, S112 - refused: the other encoder must refuse it too
-            continue
-    return records
 
 
 def usual(**changes: Any) -> LoggedHit:
@@ -91,8 +62,41 @@ def usual(**changes: Any) -> LoggedHit:
     return LoggedHit(**{**fields, **changes})
 
 
-@settings(max_examples=150)
-@given(st.lists(LOGGED, max_size=6), st.lists(LOGGED, max_size=6))
+# A usual hit with some fields changed: the encoder's ways differ by field, and one strange field hides the others.
+LOGGED = st.fixed_dictionaries(
+    {},
+    optional={
+        "occurred_at_ns": TIMES,
+        "test_key": st.one_of(st.sampled_from(["a", "b"]), TEXTS, ODD),
+        "settings_group": GROUPS,
+        "variant": st.one_of(st.sampled_from(["red", "blue"]), TEXTS, ODD),
+        "unit_type": st.one_of(st.sampled_from(["user", "guest"]), ODD),
+        "unit_id": IDS,
+        "split_group": st.one_of(st.integers(0, 2400), GROUPS),
+        "platform": st.one_of(TEXTS, ODD),
+        "country": st.one_of(TEXTS, ODD),
+        "forced": st.sampled_from([False, True, False, True, 1, 0, None]),
+        "attributes": st.one_of(st.sampled_from(["", '{"a":1}', "\ud800", 5]), TEXTS),
+        "hit_id": st.one_of(st.just(""), st.uuids().map(str), TEXTS),
+    },
+).map(lambda changes: usual(**changes))
+
+
+def in_truth(batch: list[LoggedHit]) -> list[tuple[bytes, bytes]]:
+    """Return the records as fastavro writes them, one by one, without those that it refuses."""
+    ids = HitIds(RANDOM)
+    records = []
+    for place, logged in enumerate(batch):
+        try:
+            hit = hit_of(logged, ORIGIN, ids.id(logged.occurred_at_ns // 1_000_000, place))
+            records.append((hit.unit_id.encode(), encode_hit(hit)))
+        except Exception:  # noqa: BLE001, S112 - refused: the other encoder must refuse it too
+            continue
+    return records
+
+
+@settings(max_examples=80)
+@given(st.lists(LOGGED, min_size=1, max_size=4), st.lists(LOGGED, max_size=2))
 # What is kept of one hit must not be taken for another that only compares equal.
 @example([usual(settings_group=1), usual(settings_group=True), usual(settings_group=1.0)], [])
 @example([usual(forced=True), usual(forced=1), usual(forced=False), usual(forced=0)], [])

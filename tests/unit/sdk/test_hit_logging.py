@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.sdk_config_documents import config_document
@@ -464,7 +464,8 @@ def test_sixty_four_threads_lose_no_count(opened: Opened) -> None:
     assert stats.dropped["buffer_full"] == 64 * 200 - sum(logged_by_thread)
 
 
-@given(st.lists(st.sampled_from(["log", "bad", "up", "down", "refuse", "accept", "flush"]), max_size=30))
+@settings(max_examples=40)
+@given(st.lists(st.sampled_from(["log", "bad", "up", "down", "refuse", "accept", "flush"]), min_size=6, max_size=30))
 def test_the_account_balances_after_any_history(steps: list[str]) -> None:
     transport = MemoryHitTransport()
     logger = HitLogger(transport, app="a", environment_name="devel", capacity=5, interval_seconds=0.001)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usersplit import HitLogger, HitStats, MemoryHitTransport, Refusal
@@ -406,8 +406,13 @@ def test_without_room_on_the_disk_hits_are_dropped_as_if_there_were_no_spool(
     assert stats.dropped["close_deadline"] > 0
 
 
+# Few but long histories: each example opens files and starts threads.
+@settings(max_examples=25)
 @given(
-    st.lists(st.sampled_from(["log", "up", "down", "refuse", "accept", "flush", "again"]), max_size=25), st.booleans()
+    st.lists(
+        st.sampled_from(["log", "log", "up", "down", "refuse", "accept", "flush", "again"]), min_size=6, max_size=20
+    ),
+    st.booleans(),
 )
 def test_the_account_balances_after_any_history(
     tmp_path_factory: pytest.TempPathFactory,
