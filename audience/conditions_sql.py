@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, or_, true
 
+from audience.errors import FilterWithoutColumn
 from audience.operands import TYPES, constant, operand, plain
 from audience.users_table import UsersTable
 from usersplit.conditions import Conditions, Leaf, Node
@@ -55,6 +56,17 @@ def predicate(conditions: Conditions, users: UsersTable) -> Predicate:
         FilterWithoutColumn: a filter of the profile has no column.
     """
     return Predicate(met=_node(conditions.root, users), assumed=assumed_filters(conditions, users))
+
+
+def require_columns(conditions: Conditions, users: UsersTable) -> None:
+    """Return if `conditions` can be asked of `users`.
+
+    Raises:
+        FilterWithoutColumn: a filter of the profile has no column.
+    """
+    for used in conditions.filters_used:
+        if used.scope == "user" and used.name not in users.columns:
+            raise FilterWithoutColumn(used.name)
 
 
 def assumed_filters(conditions: Conditions, users: UsersTable) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, SmallInteger, cast, func, literal_column, 
 
 from audience.coding import Coding, code
 from audience.combinations import combine
-from audience.conditions_sql import assumed_filters, predicate
+from audience.conditions_sql import assumed_filters, predicate, require_columns
 from audience.errors import AudienceError, SplitGroupsWrong, UsersTableWrong
 from audience.users_table import UsersTable
 from domain.allocation.audience_counts import Audience, AudienceNotCountable, CountedUsers, SharedUsers
@@ -28,6 +28,7 @@ from warehouse.users import UsersDatabase
 SPLIT_GROUPS: Final = 2400
 # So many kinds of users times 2400 split groups are a table of 80 MB.
 _FEW_KINDS: Final = 4096
+_EXACT_IN_FLOAT32: Final = 2**24
 _LANE_BITS: Final = 16
 _LANE_MASK: Final = 2**16 - 1
 _LANE_ROWS_AT_ONCE: Final = _LANE_MASK
@@ -93,7 +94,7 @@ class SqlAudienceCounts:
         """Return the conditions of another test; None if they cannot be counted, which holds up no other test."""
         try:
             read = parsed(other)
-            predicate(read, self._users)
+            require_columns(read, self._users)
         except (AudienceError, ConditionsError):
             return None
         return read
@@ -151,8 +152,11 @@ def _multiplied(kinds: NDArray[np.bool_], kind_of: NDArray[np.int32], groups: Co
     width = SPLIT_GROUPS + 1
     if kinds.shape[1] <= _FEW_KINDS:
         table = _histogram(kind_of * np.int64(width) + groups, weights, kinds.shape[1] * width).reshape(-1, width)
-        # Doubles are exact up to 2**53 users, and there is a fast multiplication for them only.
-        return (kinds.astype(np.float64) @ table.astype(np.float64)).astype(np.int64)
+        # There is a fast multiplication for floats only, and these are exact as long as no sum is larger than this.
+        users = len(groups) if weights is None else int(weights.sum())
+        exact = np.float32 if users <= _EXACT_IN_FLOAT32 else np.float64
+        product: Counts = (kinds.astype(exact) @ table.astype(exact)).astype(np.int64)
+        return product
     return _summed_by_group(kinds, kind_of, groups, weights)
 
 

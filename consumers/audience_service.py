@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from audience.conditions_sql import predicate
+from audience.conditions_sql import require_columns
 from audience.counts import parsed
 from audience.errors import AudienceError
 from audience.estimate import BASE_RATE
@@ -96,7 +96,7 @@ class AudienceOfUsers:
     ) -> LiveAnswer:
         """See `AudienceService.live_numbers`."""
         asked = parse(conditions, self._catalog)
-        predicate(asked, self._users)  # refuses before anything is counted
+        require_columns(asked, self._users)
         self._asked_at = self._now()
         tests = {each.key: each for each in self._open_tests()}
         if self._watched is None:
@@ -194,7 +194,7 @@ class AudienceOfUsers:
     def _countable(self, test: OpenTest) -> Conditions | None:
         try:
             read = parsed(Audience(key=test.key, conditions=test.conditions, filters=test.filters))
-            predicate(read, self._users)
+            require_columns(read, self._users)
         except (AudienceError, ConditionsError):
             return None
         return read

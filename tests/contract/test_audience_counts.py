@@ -175,3 +175,23 @@ def test_an_attribute_that_differs_for_every_user_costs_no_more_codes_than_condi
     assert code(others, USERS).sizes == (11, 6), "a threshold more is an interval more, whatever users are like"
     counted = SqlAudienceCounts(place.database, USERS).counted(audience(EVERYBODY), [audience(each) for each in others])
     assert shared_of(counted) == [Counter(u["split_group"] for u in drawn if each.matches(u, u)) for each in others]
+
+
+@pytest.mark.parametrize("around", [0, 50, -(2**63), 2**63 - 1], ids=str)
+def test_whole_numbers_that_lie_close_together_are_told_from_each_other_and_from_those_far_away(
+    place: Place, around: int
+) -> None:
+    near = [number for number in range(around - 9, around + 10) if -(2**63) <= number < 2**63]
+    values = [*near, -(2**63), -1, 0, 2**63 - 1, None]
+    drawn = [{"user_id": index, "split_group": 1 + index % 3, "whole": value} for index, value in enumerate(values)]
+    place.fill(drawn)
+    others = [
+        *(parse([{"filter": "whole", "operator": "in", "value": near[first::4]}], CATALOG) for first in range(4)),
+        *(
+            parse([{"filter": "whole", "operator": operator, "value": value}], CATALOG)
+            for operator in ("lt", "gte", "ne")
+            for value in (near[2], near[-3])
+        ),
+    ]
+    counted = SqlAudienceCounts(place.database, USERS).counted(audience(EVERYBODY), [audience(each) for each in others])
+    assert shared_of(counted) == [Counter(u["split_group"] for u in drawn if each.matches(u, u)) for each in others]
