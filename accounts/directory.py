@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from accounts.errors import AccountExists, LastSuperuser, NoSuchAccount, UnknownRole, WrongAccountName
 from accounts.identity import ROLES, Role
 from accounts.passwords import Passwords
+from accounts.revision import Revision
 from accounts.tables import accounts_table
 from events.database import write_transaction
 
@@ -36,12 +37,20 @@ class Account:
 
 
 class AccountDirectory:
-    """Accounts by name. Safe to share between threads."""
+    """Accounts by name. Safe to share between threads.
 
-    def __init__(self, engine: Engine, passwords: Passwords, now: Callable[[], datetime]) -> None:
+    Args:
+        engine: the database.
+        passwords: makes and compares hashes.
+        now: the clock.
+        revision: moves when what an account may has changed.
+    """
+
+    def __init__(self, engine: Engine, passwords: Passwords, now: Callable[[], datetime], revision: Revision) -> None:
         self._engine = engine
         self._passwords = passwords
         self._now = now
+        self._revision = revision
 
     def create(self, name: str, role: str, *, password: str | None) -> Account:
         """Make an account; without a password it is opened by the identity provider only.
@@ -142,6 +151,7 @@ class AccountDirectory:
                 .where(accounts_table.c.name == row.name)
                 .values(role=new_role, is_active=active, session_epoch=epoch)
             )
+        self._revision.move()
         return self.get(name)
 
     def with_subject(self, issuer: str, subject: str) -> Account | None:

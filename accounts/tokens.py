@@ -13,6 +13,7 @@ from sqlalchemy import Engine, Row, insert, select, update
 
 from accounts.errors import NoSuchToken, NotSignedIn, WrongToken, said_of_expiry
 from accounts.identity import PERMISSIONS, Identity, Permission
+from accounts.revision import Revision
 from accounts.tables import accounts_table, tokens_table
 from events.database import write_transaction
 
@@ -41,12 +42,27 @@ class ApiToken:
     revoked_at: datetime | None
 
 
-class ApiTokens:
-    """API tokens in the database. Safe to share between threads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidToken:
+    """Whom a token speaks for, and when it ends (None: never)."""
 
-    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
+    identity: Identity
+    expires_at: datetime | None
+
+
+class ApiTokens:
+    """API tokens in the database. Safe to share between threads.
+
+    Args:
+        engine: the database.
+        now: the clock.
+        revision: moves when a token is revoked.
+    """
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime], revision: Revision) -> None:
         self._engine = engine
         self._now = now
+        self._revision = revision
 
     def create(
         self, account: str, *, label: str, scopes: Iterable[str], expires_at: datetime | None = None
@@ -105,6 +121,7 @@ class ApiTokens:
                 update(tokens_table).where(mine, tokens_table.c.revoked_at.is_(None)).values(revoked_at=self._now())
             )
             known = connection.execute(select(tokens_table.c.token_id).where(mine)).one_or_none()
+        self._revision.move()
         if not changed.rowcount and known is None:
             raise NoSuchToken(token_id)
 
@@ -113,6 +130,14 @@ class ApiTokens:
 
         Raises:
             NotSignedIn: it is no token of ours, revoked, expired, or its owner's account is closed.
+        """
+        return self.valid(text).identity
+
+    def valid(self, text: str) -> ValidToken:
+        """Return whom a token speaks for, and for how long.
+
+        Raises:
+            NotSignedIn: see `identity_of`.
         """
         parts = _FORM.fullmatch(text)
         if parts is None:
@@ -132,7 +157,9 @@ class ApiTokens:
             raise NotSignedIn(said_of_expiry(row.expires_at))
         if not row.is_active:
             raise NotSignedIn("the account of the API token is closed")
-        return Identity(name=row.account, role=row.role, token_id=row.token_id, scopes=frozenset(_token(row).scopes))
+        scopes = frozenset(_token(row).scopes)
+        identity = Identity(name=row.account, role=row.role, token_id=row.token_id, scopes=scopes)
+        return ValidToken(identity=identity, expires_at=row.expires_at)
 
 
 def _scopes(scopes: Iterable[str]) -> tuple[Permission, ...]:

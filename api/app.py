@@ -1,5 +1,6 @@
 """The HTTP application: one FastAPI app over the commands and the read models of one database."""
 
+import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -21,12 +22,14 @@ from api import (
     signing_in,
     split_tests,
 )
+from api.checkers import Checkers
 from api.clock import Now
 from api.errors import add_error_handlers
 from api.identify import DESCRIBED_SECURITY
 from api.limits import Limits
 from api.live_configs import LiveConfigs
 from api.measured import Measured, Observe, observe_nothing
+from api.missing_servers import MissingServersMemory
 from api.openid import plain_refusal
 from api.parts import Parts
 
@@ -71,6 +74,7 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     live: LiveConfigs,
     environment_name: str = "production",
     public_url: str = "",
+    monotonic: Callable[[], float] = time.monotonic,
     observe: Observe = observe_nothing,
     render_metrics: RenderMetrics = _no_metrics,
     identity_provider: OpenIdDesk | None = None,
@@ -84,6 +88,7 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
         live: the config documents in memory.
         environment_name: of which environment QA overrides count for clients.
         public_url: under which address browsers see the application, where a proxy stands before it.
+        monotonic: the clock that never jumps.
         observe: told of every request.
         render_metrics: gives the metrics of the process.
         identity_provider: the desk for people whom the company's identity provider knows, None without one.
@@ -95,6 +100,8 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     app.state.desk = desk
     app.state.now = now
     app.state.live = live
+    app.state.checkers = Checkers(live)
+    app.state.missing_servers = MissingServersMemory(monotonic)
     app.state.environment_name = environment_name
     app.state.rebuilds = operating.Rebuilds()
     app.state.public_url = public_url

@@ -95,7 +95,7 @@ class Order:
 
     def done(self, key: str, appended: Appended) -> Receipt:
         """Return the receipt, once every read model shows the change."""
-        self.parts.projector.catch_up(until=appended.position)
+        self.parts.catch_up(appended.position)
         self.response.headers["ETag"] = etag(appended.version)
         return Receipt(key=key, version=appended.version, position=appended.position, replayed=appended.replayed)
 

@@ -1,35 +1,55 @@
-"""Who gets what, and why: for QA engineers, and for autotests. No check here logs a hit."""
+"""Who gets what, and why: for QA engineers, and for autotests. No check here logs a hit.
+
+A check answers as a service would that has the newest config: QA overrides of its environment come first.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.clock import Clock
+from api.checkers import CheckersHere
+from api.configs import Live
 from api.history import Moment, Position, resolve, seen_then
 from api.identify import Reader
 from api.parts import Here
+from api.rendering import rendered
 from api.sight import onlooker, seen_test
-from api.texts import AwareMoment, KeyInPath
+from api.texts import AwareMoment, EnvironmentName, KeyInPath
 from api.visits import AnswerDocument, VisitDocument, answer_document, nanoseconds
-from projections import config, test_list
+from events.facts import REGISTRY
+from projections import test_list
+from projections.as_of import overrides_in_force
 from projections.config import ConfigDocument
 from usersplit import Checker, MemoryConfigs
 
 router = APIRouter(prefix="/api/v1", tags=["checks"])
 
+SOMEBODY: Final[dict[str, Any]] = {
+    "user": {"id": 42, "split_group": 1207, "attributes": {"country_id": 50}},
+    "environment_name": "devel",
+}
 
-class Check(VisitDocument):
-    """A visit, checked as if it were another moment where `now` is given; the settings stay those in force."""
+
+class PastCheck(VisitDocument):
+    """A visit, to a service in `environment_name`: its QA overrides hold."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [SOMEBODY]})
+
+    environment_name: EnvironmentName = "production"
+
+
+class Check(PastCheck):
+    """The same, checked as if it were another moment where `now` is given; the settings stay those in force."""
 
     now: AwareMoment | None = None
 
 
 class ManyChecks(Check):
-    """A visit, checked in several tests; in all that you may see where no keys are given."""
+    """The same, checked in several tests; in all that you may see where no keys are given."""
 
     keys: Annotated[list[str], Field(max_length=1000)] | None = None
 
@@ -40,41 +60,55 @@ class Answers(BaseModel):
     answers: list[AnswerDocument]
 
 
-@router.post("/tests/{key}/check", summary="Which variant somebody gets, and why")
-def check(parts: Here, clock: Clock, identity: Reader, key: KeyInPath, visit: Check) -> AnswerDocument:
+@router.post("/tests/{key}/check", summary="Which variant somebody gets, and why", response_model=AnswerDocument)
+def check(parts: Here, live: Live, checkers: CheckersHere, identity: Reader, key: KeyInPath, visit: Check) -> Response:
     """Answer as a service with today's config would."""
     with parts.reading() as connection:
         seen_test(connection, identity, key)
-        document = config.get(connection, key)
-    return _explained([key], [document] if document else [], visit, visit.now or clock())[0]
+        is_current = live.is_current(connection)
+    if not is_current:
+        live.refresh()
+    checker = checkers.of(visit.environment_name)
+    if visit.now is not None:
+        checker = checkers.at(visit.now, visit.environment_name, [key])
+    return rendered(answer_document(checker.explain(key, visit.unit(), visit.way())))
 
 
 @router.post("/tests/{key}/check-as-of", summary="Which variant somebody would have got then, and why")
 def check_as_of(
-    parts: Here, identity: Reader, key: KeyInPath, visit: VisitDocument, position: Position = None, at: Moment = None
+    parts: Here, identity: Reader, key: KeyInPath, visit: PastCheck, position: Position = None, at: Moment = None
 ) -> AnswerDocument:
-    """Answer with the settings and the clock of that moment, or of that position of the log."""
+    """Answer with the settings, the overrides and the clock of that moment, or of that position of the log."""
     with parts.reading() as connection:
         seen_test(connection, identity, key)
     then, moment = resolve(parts, position, at)
     document = seen_then(parts, identity, key, then).document
-    return _explained([key], [document] if document else [], visit, moment)[0]
+    overrides = overrides_in_force(parts.store, REGISTRY, key=key, units=visit.unit_names(), position=then)
+    checker = _checker([document, overrides], visit.environment_name, moment)
+    return answer_document(checker.explain(key, visit.unit(), visit.way()))
 
 
-@router.post("/checks", summary="Which variants somebody gets of many tests, and why")
-def check_many(parts: Here, clock: Clock, identity: Reader, visit: ManyChecks) -> Answers:
+@router.post("/checks", summary="Which variants somebody gets of many tests, and why", response_model=Answers)
+def check_many(parts: Here, live: Live, checkers: CheckersHere, identity: Reader, visit: ManyChecks) -> Response:
     """Answer for an autotest: all tests at once, or those named; one that you may not see is unknown."""
     with parts.reading() as connection:
         visible = test_list.visible_keys(connection, onlooker(identity))
-        keys = sorted(visible if visit.keys is None else set(visit.keys))
-        documents = config.get_many(connection, [key for key in keys if key in visible])
-    return Answers(answers=_explained(keys, documents, visit, visit.now or clock()))
-
-
-def _explained(
-    keys: Sequence[str], documents: Sequence[ConfigDocument], visit: VisitDocument, moment: datetime
-) -> list[AnswerDocument]:
-    configs = MemoryConfigs([json.loads(each.document) for each in documents])
-    checker = Checker(configs, now_ns=lambda: nanoseconds(moment))
+        is_current = live.is_current(connection)
+    if not is_current:
+        live.refresh()
+    keys = sorted(visible if visit.keys is None else set(visit.keys))
+    checker = checkers.of(visit.environment_name)
+    if visit.now is not None:
+        checker = checkers.at(visit.now, visit.environment_name, [key for key in keys if key in visible])
     unit, way = visit.unit(), visit.way()
-    return [answer_document(checker.explain(key, unit, way)) for key in keys]
+    explained = ((checker if key in visible else _NOBODY_KNOWS).explain(key, unit, way) for key in keys)
+    return rendered(Answers.model_construct(answers=[answer_document(each) for each in explained]))
+
+
+_NOBODY_KNOWS = Checker(MemoryConfigs())
+"""For tests that the person may not know of: they look like no test at all."""
+
+
+def _checker(documents: Iterable[ConfigDocument | None], environment_name: str, moment: datetime) -> Checker:
+    configs = MemoryConfigs([json.loads(each.document) for each in documents if each is not None])
+    return Checker(configs, environment_name=environment_name, now_ns=lambda: nanoseconds(moment))

@@ -5,13 +5,12 @@ from typing import Annotated, Final, TypeAlias
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import Field
 
-from api.clock import Clock
+from api.checkers import CheckersHere
 from api.identify import Evaluator
 from api.live_configs import LiveConfig, LiveConfigs
 from api.refusals import NoSuchThing
 from api.texts import KeyInPath
-from api.visits import VisitDocument, nanoseconds
-from usersplit import Checker
+from api.visits import VisitDocument
 
 router = APIRouter(prefix="/api/v1", tags=["services and clients"])
 
@@ -52,11 +51,11 @@ def download(live: Live, _: Evaluator, key: KeyInPath, if_none_match: IfNoneMatc
 
 
 @router.post("/client/variants", summary="The variants of the tests that a client supports")
-def client_variants(request: Request, live: Live, clock: Clock, _: Evaluator, visit: ClientVisit) -> dict[str, str]:
+def client_variants(checkers: CheckersHere, request: Request, _: Evaluator, visit: ClientVisit) -> dict[str, str]:
     """Return variants by key; a test without one is absent. No hits are logged: knowing is not showing."""
-    moment = nanoseconds(clock())
-    checker = Checker(live.configs, environment_name=request.app.state.environment_name, now_ns=lambda: moment)
-    return checker.active_variants(visit.unit(), visit.way(), supported=frozenset(visit.supported))
+    return checkers.of(request.app.state.environment_name).active_variants(
+        visit.unit(), visit.way(), supported=frozenset(visit.supported)
+    )
 
 
 def _all(current: LiveConfig) -> bytes:

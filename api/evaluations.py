@@ -16,7 +16,7 @@ from api.parts import Parts
 
 def live_configs(parts: Parts) -> LiveConfigs:
     """Return the live configs of a database, empty until they are refreshed."""
-    return LiveConfigs(parts.engine, parts.store, lambda position: parts.projector.catch_up(until=position))
+    return LiveConfigs(parts.reading)
 
 
 def ofrep_server(
@@ -34,5 +34,7 @@ def ofrep_server(
     events = EventStream(answers.digest)
     live.tell(answers.renew)
     live.tell(events.changed)
-    entrance = Entrance(desk.tokens, secret=desk.sessions.secret, events_path=EVENTS, monotonic=monotonic)
+    entrance = Entrance(
+        desk.tokens, desk.revision, secret=desk.sessions.secret, events_path=EVENTS, monotonic=monotonic
+    )
     return OfrepServer(answers, entrance, events, refresh=live.refresh, observe=observe)

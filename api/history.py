@@ -1,11 +1,11 @@
 """What happened to a test, and what was in force at a moment: the changelog, and answers as of then."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
@@ -13,8 +13,9 @@ from accounts.identity import Identity
 from api.identify import Reader
 from api.parts import Here, Parts
 from api.refusals import BehindTheLog, NothingThen, WhenMissing
+from api.rendering import rendered
 from api.settings import SettingsDocument, settings_document
-from api.sight import is_seen, onlooker, seen_test
+from api.sight import VisibleKeys, is_seen, onlooker, seen_test
 from api.split_tests import SeenStatus
 from api.texts import AwareMoment, KeyInPath
 from events.facts import REGISTRY
@@ -78,22 +79,20 @@ class InForceDocument(BaseModel):
     config: dict[str, Any] | None
 
 
-@router.get("/changelog", summary="Every change: who, when, what, before → after")
+@router.get("/changelog", summary="Every change: who, when, what, before → after", response_model=ChangelogPage)
 def get_changelog(
     parts: Here,
     identity: Reader,
     key: KeyInPath,
     after: Annotated[int, Query(ge=0, le=2**62, description="Only entries behind this position")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
-) -> ChangelogPage:
+) -> Response:
     """Return the changelog, the oldest entries first."""
     with parts.reading() as connection:
         seen_test(connection, identity, key)
-        found = changelog.entries(connection, key, limit=limit + 1, after=after, visible=_visible(connection, identity))
-    more = len(found) > limit
-    return ChangelogPage(
-        entries=[entry_document(entry) for entry in found[:limit]], next=found[limit - 1].position if more else None
-    )
+        visible = VisibleKeys(connection, identity)
+        found = changelog.entries(connection, key, limit=limit + 1, after=after, visible=visible)
+    return rendered(changelog_page(found, limit))
 
 
 @router.get("/as-of", summary="What was in force at a moment, and by whose change")
@@ -121,6 +120,14 @@ def get_as_of(
     )
 
 
+def changelog_page(found: Sequence[ChangelogEntry], limit: int) -> ChangelogPage:
+    """Return the first `limit` of `found`, and where the next ones begin if there are more."""
+    more = len(found) > limit
+    return ChangelogPage.model_construct(
+        entries=[entry_document(entry) for entry in found[:limit]], next=found[limit - 1].position if more else None
+    )
+
+
 def resolve(parts: Parts, position: int | None, at: datetime | None) -> tuple[int, datetime]:
     """Return the position that is asked about, and the moment at which a check then would have been made.
 
@@ -138,7 +145,7 @@ def resolve(parts: Parts, position: int | None, at: datetime | None) -> tuple[in
     return position, events[0].recorded_at
 
 
-def seen_then(parts: Parts, identity: Identity, key: str, position: int, *, visible: Collection[str] = ()) -> InForce:
+def seen_then(parts: Parts, identity: Identity, key: str, position: int, *, visible: Container[str] = ()) -> InForce:
     """Return what was in force for a test at a position.
 
     Raises:
@@ -152,12 +159,15 @@ def seen_then(parts: Parts, identity: Identity, key: str, position: int, *, visi
 
 def entry_document(entry: ChangelogEntry) -> EntryDocument:
     """Return an entry as a document."""
-    return EntryDocument(
+    return EntryDocument.model_construct(
         position=entry.position,
         at=entry.at,
         actor=entry.actor,
         sentence=entry.sentence,
-        changes=[ChangeDocument(what=what, before=before, after=after) for what, before, after in entry.changes],
+        changes=[
+            ChangeDocument.model_construct(what=what, before=before, after=after)
+            for what, before, after in entry.changes
+        ],
     )
 
 

@@ -7,19 +7,21 @@ never changed, only replaced: whoever took `current` answers from one moment's c
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import Event, Lock
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection
 
 from events.errors import DatabaseUnavailable
-from events.store import EventStore
-from projections import config, registry
+from projections import documents
 from projections.config import ConfigDocument
 from projections.errors import OUTAGES, ProjectionsError
+from projections.reading import standing_of
 from usersplit import MemoryConfigs, SplitTestConfig, UnreadableConfig
+from usersplit._documents import parse_config
 
 _LOOK_EVERY_SECONDS: Final = 0.5
 
@@ -45,23 +47,19 @@ class LiveConfigs:
     """Keeps `current` up with the log.
 
     Args:
-        engine: the database of the read models.
-        store: the event log.
-        catch_up: brings the read models up to a position.
+        reading: opens a connection to the read models, by `projections.reading`.
 
     Attributes:
         current: the newest documents.
         configs: the same for the SDK's checkers; always the newest.
     """
 
-    def __init__(self, engine: Engine, store: EventStore, catch_up: Callable[[int], object]) -> None:
+    def __init__(self, reading: Callable[[], AbstractContextManager[Connection]]) -> None:
         self.current = LiveConfig(documents=MappingProxyType({}), digest="", tests=())
         self.configs = MemoryConfigs()
-        self._engine = engine
-        self._store = store
-        self._catch_up = catch_up
+        self._reading = reading
         self._lock = Lock()
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, ...] = ()
         self._told: list[Callable[[], None]] = []
 
     def tell(self, changed: Callable[[], None]) -> None:
@@ -75,22 +73,24 @@ class LiveConfigs:
             DatabaseUnavailable, sqlalchemy.exc.OperationalError: it does not answer; `current` stays.
             ProjectionsError: there is no read model to read.
         """
-        with self._lock:
-            head = self._store.head()
-            if self._seen is not None and self._seen[0] == head and not self._was_rebuilt():
+        # The connection is opened under the lock: who comes later reads later.
+        with self._lock, self._reading() as connection:
+            seen = _place(connection)
+            if seen == self._seen:
                 return False
-            self._catch_up(head)
-            with self._engine.connect() as connection:
-                serving = registry.serving(connection, config.PROJECTION.name)
-                found = {each.key: each for each in config.all_documents(connection)}
-            self._seen = (head, serving.generation if serving else 0)
-            if found == self.current.documents:
-                return False
-            self._parse(found)
-            self.current = self._snapshot(found)
-        for changed in self._told:
-            changed()
-        return True
+            found = {each.key: each for each in documents.all_documents(connection)}
+            is_new = found != self.current.documents
+            if is_new:
+                self._take(found)
+            self._seen = seen
+        if is_new:
+            for changed in self._told:
+                changed()
+        return is_new
+
+    def is_current(self, connection: Connection) -> bool:
+        """Return whether `current` is what a connection by `projections.reading` would read. Asks nobody."""
+        return self._seen == _place(connection)
 
     def follow(self, stop: Event) -> None:
         """Refresh until `stop` is set. An outage of the database leaves `current` as it is."""
@@ -100,32 +100,39 @@ class LiveConfigs:
             except (*OUTAGES, DatabaseUnavailable, ProjectionsError) as error:
                 _log.warning("configs could not be refreshed, those in hand stay: %s", error)
 
-    def _was_rebuilt(self) -> bool:
-        with self._engine.connect() as connection:
-            serving = registry.serving(connection, config.PROJECTION.name)
-        return self._seen is not None and (serving.generation if serving else 0) != self._seen[1]
-
-    def _parse(self, found: Mapping[str, ConfigDocument]) -> None:
+    def _take(self, found: Mapping[str, ConfigDocument]) -> None:
         """Take over the documents that differ; what is as it was stays the same object, with all made of it."""
         before = self.current.documents
-        for key in before.keys() - found.keys():
-            self.configs.forget(key)
+        places = self.configs.published.current.by_place
+        kept = {key: config for key, config in places.items() if key in found and before.get(key) == found[key]}
         for key, each in found.items():
-            if before.get(key) == each:
+            if key in kept:
                 continue
-            self.configs.forget(key)  # whatever its position was: the read model is right, even restored or rebuilt
+            # Whatever its position was: the read model is right, even restored or rebuilt.
             try:
-                self.configs.put(each.document)
+                config = parse_config(each.document, place=key)
             except UnreadableConfig as error:  # one test is unknown then, not all of them
                 _log.error("the config of %s cannot be used: %s", key, error)
+                continue
+            if config is not None:
+                kept[key] = config
+        # All at once: between forgetting a test and knowing it again somebody would ask.
+        self.configs.published.publish(kept)
+        self.current = self._snapshot(found)
 
     def _snapshot(self, found: Mapping[str, ConfigDocument]) -> LiveConfig:
         digest = hashlib.blake2b(digest_size=9)
         for key in sorted(found):
             digest.update(found[key].document.encode())
-        tests = (self.configs.find(key) for key in self.configs.keys())  # noqa: SIM118 - a port's method
         return LiveConfig(
             documents=MappingProxyType(dict(found)),
             digest=digest.hexdigest(),
-            tests=tuple(test for test in tests if test is not None),
+            tests=tuple(self.configs.published.current.tests.values()),
         )
+
+
+def _place(connection: Connection) -> tuple[int, ...]:
+    """Return where the log and the read models of the documents stood when a reading began."""
+    standing = standing_of(connection)
+    generations = (standing.serving.get(each.name) for each in documents.PROJECTIONS)
+    return (standing.head, *(each.generation if each else 0 for each in generations))

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, Engine
 
 from commands.split_tests import SplitTestCommands
 from events.store import EventStore
-from projections.projector import Projector
 from usersplit.conditions import Catalog
 
 
@@ -31,13 +30,12 @@ class Parts(Protocol):
         ...
 
     @property
-    def projector(self) -> Projector:
-        """Brings the read models up to the log."""
-        ...
-
-    @property
     def split_tests(self) -> SplitTestCommands:
         """The commands on split tests."""
+        ...
+
+    def catch_up(self, position: int) -> None:
+        """Return once the read models show `position`."""
         ...
 
     def reading(self) -> AbstractContextManager[Connection]:

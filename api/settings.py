@@ -1,6 +1,6 @@
 """The settings of a test: those in force, those that wait, and proposals of new ones."""
 
-from collections.abc import Collection
+from collections.abc import Container
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -12,10 +12,11 @@ from pydantic import BaseModel
 from api.changes import Receipt, Steering, etag
 from api.identify import Reader
 from api.parts import Here
-from api.sight import onlooker, seen_test
+from api.rendering import rendered
+from api.sight import VisibleKeys, seen_test
 from api.texts import KeyInPath
 from events.facts import Overlap
-from projections import current_settings, test_list
+from projections import current_settings
 from projections.current_settings import CurrentSettings
 from projections.readable import other_test
 from projections.settings_changes import conditions_text
@@ -86,15 +87,14 @@ class SettingsDocument(BaseModel):
     version: int
 
 
-@router.get("", summary="The settings in force, and those that wait")
-def get(parts: Here, response: Response, identity: Reader, key: KeyInPath) -> SettingsDocument:
+@router.get("", summary="The settings in force, and those that wait", response_model=SettingsDocument)
+def get(parts: Here, identity: Reader, key: KeyInPath) -> Response:
     """Return the settings. After a proposal, ask until `pending_group` is null, or `pending_state` is "failed"."""
     with parts.reading() as connection:
         row = seen_test(connection, identity, key)
         settings = current_settings.get(connection, key)
-        visible = test_list.visible_keys(connection, onlooker(identity)) if settings and settings.overlaps else set()
-    response.headers["ETag"] = etag(row.version)
-    return settings_document(key, row.version, settings, visible=visible)
+        document = settings_document(key, row.version, settings, visible=VisibleKeys(connection, identity))
+    return rendered(document, headers={"ETag": etag(row.version)})
 
 
 @router.post("", summary="Propose new settings", status_code=202)
@@ -115,7 +115,7 @@ def retry(order: Steering, key: KeyInPath) -> Receipt:
 
 
 def settings_document(
-    key: str, version: int, settings: CurrentSettings | None, *, visible: Collection[str]
+    key: str, version: int, settings: CurrentSettings | None, *, visible: Container[str]
 ) -> SettingsDocument:
     """Return settings as a document; `visible` are the keys of other tests that may be named."""
     if settings is None:

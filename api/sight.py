@@ -1,15 +1,11 @@
 """What a person may see of split tests: somebody else's Draft looks like no test at all."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 from sqlalchemy import Connection
 
 from accounts.identity import Identity
 from domain.errors import SplitTestNotFound
 from domain.people import can_see
-from projections import laid_out, test_list
-from projections.errors import ProjectionsError
+from projections import test_list
 from projections.test_list import ListedSplitTest, Onlooker
 
 
@@ -35,18 +31,19 @@ def seen_test(connection: Connection, identity: Identity, key: str) -> ListedSpl
     return row
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingServers:
-    """Which live servers have not laid out the newest config of which test; `live` is how many there are."""
+class VisibleKeys:
+    """The keys of the tests that a person may know of; looked up when one is asked for, which is seldom.
 
-    live: int
-    by_key: Mapping[str, Sequence[str]]
+    To be asked while the connection is open.
+    """
 
-    @classmethod
-    def read(cls, connection: Connection, keys: Sequence[str]) -> "MissingServers":
-        """Return how it is now; nothing while the configs to compare with are being rebuilt for a new release."""
-        try:
-            by_key = laid_out.not_laid_out(connection, keys)
-        except ProjectionsError:
-            by_key = {}
-        return cls(live=len(laid_out.live_servers(connection)), by_key=by_key)
+    def __init__(self, connection: Connection, identity: Identity) -> None:
+        self._connection = connection
+        self._identity = identity
+        self._found: frozenset[str] | None = None
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether the person may know of this test."""
+        if self._found is None:
+            self._found = test_list.visible_keys(self._connection, onlooker(self._identity))
+        return key in self._found

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from accounts.identity import Identity
 from api.changes import Creation, Receipt, Steering, etag
 from api.identify import Reader
+from api.missing_servers import MissingServers, MissingServersHere
 from api.parts import Here
 from api.refusals import WrongCursor
-from api.sight import MissingServers, onlooker, seen_test
+from api.rendering import rendered
+from api.sight import onlooker, seen_test
 from api.texts import KeyInPath, StorableText
 from domain.lifecycle import Action, possible_actions
 from domain.people import can_manage
@@ -103,9 +105,10 @@ class ChangedManagers(BaseModel):
     remove: list[str] = Field(default_factory=list, max_length=1000)
 
 
-@router.get("", summary="The split tests that I may see, the newest first")
+@router.get("", summary="The split tests that I may see, the newest first", response_model=SplitTestPage)
 def list_tests(  # noqa: PLR0913, PLR0917 - the filters of the list
     parts: Here,
+    missing_servers: MissingServersHere,
     identity: Reader,
     status: Annotated[list[SeenStatus], Query(description="Only these; may be repeated")] = [],  # noqa: B006 - FastAPI copies defaults
     type: Annotated[list[StorableText], Query(description="Only these; may be repeated")] = [],  # noqa: A002, B006 - the glossary's word; as above
@@ -113,17 +116,19 @@ def list_tests(  # noqa: PLR0913, PLR0917 - the filters of the list
     mine: Annotated[bool, Query(description="Only those that I manage")] = False,  # noqa: FBT002 - a query has names
     after: Annotated[str | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> SplitTestPage:
+) -> Response:
     """Return a page. Drafts of others are neither listed nor counted."""
     wanted = Wanted(statuses=tuple(status), types=tuple(type), search=search, is_mine=mine)
     place = None if after is None else _place(after)
     with parts.reading() as connection:
         page = test_list.page(connection, onlooker(identity), wanted, limit=limit, after=place)
-        missing = MissingServers.read(connection, [row.key for row in page.rows])
-    return SplitTestPage(
-        tests=[document_of(row, missing, identity) for row in page.rows],
-        total=page.total,
-        next=None if page.next is None else _cursor(page.next),
+        missing = missing_servers.read(connection)
+    return rendered(
+        SplitTestPage.model_construct(
+            tests=[document_of(row, missing, identity) for row in page.rows],
+            total=page.total,
+            next=None if page.next is None else _cursor(page.next),
+        )
     )
 
 
@@ -144,14 +149,13 @@ def create(order: Creation, new: NewSplitTest) -> Receipt:
     return order.done(new.key, appended)
 
 
-@router.get("/{key}", summary="One split test")
-def get(parts: Here, response: Response, identity: Reader, key: KeyInPath) -> SplitTestDocument:
+@router.get("/{key}", summary="One split test", response_model=SplitTestDocument)
+def get(parts: Here, missing_servers: MissingServersHere, identity: Reader, key: KeyInPath) -> Response:
     """Return the test; its ETag is what a change may expect."""
     with parts.reading() as connection:
         row = seen_test(connection, identity, key)
-        missing = MissingServers.read(connection, [key])
-    response.headers["ETag"] = etag(row.version)
-    return document_of(row, missing, identity)
+        missing = missing_servers.read(connection)
+    return rendered(document_of(row, missing, identity), headers={"ETag": etag(row.version)})
 
 
 @router.patch("/{key}", summary="Edit properties")

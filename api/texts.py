@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, TypeAlias
 
 from fastapi import Path
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from events.errors import UnstorableText
 from events.store import require_storable
@@ -32,6 +32,9 @@ StorableText: TypeAlias = Annotated[str, AfterValidator(_storable)]
 
 AwareMoment: TypeAlias = Annotated[datetime, AfterValidator(_aware)]
 """A moment with its time zone, in UTC."""
+
+EnvironmentName: TypeAlias = Annotated[StorableText, Field(max_length=60)]
+"""The name of the environment that a service runs in: production, devel …"""
 
 KeyInPath: TypeAlias = Annotated[StorableText, Path(description="The key, as code uses it", max_length=200)]
 """The key of a test in an address. One that cannot be a key is simply not found."""

@@ -67,6 +67,12 @@ class VisitDocument(BaseModel):
         guest = self.guest or GuestDocument()
         return Guest(id=guest.id, split_group=guest.split_group, device_id=guest.device_id)
 
+    def unit_names(self) -> list[str]:
+        """Return the units that QA overrides may be about: who it is, and the device."""
+        somebody = self.user or self.guest or GuestDocument()
+        named = [f"{'guest' if self.user is None else 'user'}:{somebody.id}", f"device:{somebody.device_id}"]
+        return [name for name in named if not name.endswith(":")]
+
     def way(self) -> Environment:
         """Return how they came."""
         came = self.environment
@@ -93,7 +99,7 @@ class AnswerDocument(BaseModel):
 
 def answer_document(answer: Answer) -> AnswerDocument:
     """Return an answer as a document."""
-    return AnswerDocument(
+    return AnswerDocument.model_construct(
         key=answer.key,
         variant=answer.variant,
         reason=answer.reason,

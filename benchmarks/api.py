@@ -272,13 +272,16 @@ def reads(home: Path) -> dict[str, float]:
     del home
     with running_postgres() as postgres, postgres.new_database() as url:
         token = fill(url, TESTS_OF_READS)
-        with serve(url, 18_093, None):
+        with serve(url, 18_093, None) as server:
             for path in ("/api/v1/tests", f"/api/v1/tests/{key_of(1)}"):
                 ask(18_093, path, token)
+            before = cpu_seconds(server)
             latencies = asyncio.run(steady(18_093, token))
+            cpu = (cpu_seconds(server) - before) / len(latencies) * 1000
+    print(f"reads took {cpu:.2f} ms of the server's processor each, {cpu * READS_A_SECOND / 10:.0f} % of one core")
     for name, quantile in (("median", 0.5), ("p95", 0.95), ("p99", 0.99), ("worst", 1.0)):
         print(f"reads {name:7} {np.quantile(latencies, quantile):7.1f} ms")
-    return {"read_p99_ms": round(float(np.quantile(latencies, 0.99)), 1)}
+    return {"read_p99_ms": round(float(np.quantile(latencies, 0.99)), 1), "read_cpu_ms": round(cpu, 2)}
 
 
 def requests(token: str) -> list[bytes]:

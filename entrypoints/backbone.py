@@ -38,6 +38,7 @@ from events.sql_store import SqlEventStore
 from events.store import EventStore
 from migrations.run import current, newest, upgrade
 from projections.projector import Projector
+from projections.reading import Reading
 from usersplit.conditions import Catalog
 from warehouse.users import UsersDatabase
 
@@ -118,6 +119,7 @@ class Backbone:
         self.projector = Projector(
             engine=self.engine, store=self.store, registry=REGISTRY, projections=projections.models.ALL
         )
+        self._reading = Reading(self.engine, self.projector, projections.models.ALL)
         self.split_tests = SplitTestCommands(store=self.store, registry=REGISTRY, catalog=self.catalog, now=now)
         self.user_groups = UserGroupCommands(store=self.store, registry=REGISTRY, catalog=self.catalog, now=now)
         self.user_group_estimates = UserGroupEstimateCommands(store=self.store, registry=REGISTRY, now=now)
@@ -174,9 +176,12 @@ class Backbone:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection to the read models, which show everything that was committed before this call."""
-        self.projector.catch_up(until=self.store.head())
-        with self.engine.connect() as connection:
+        with self._reading.connection() as connection:
             yield connection
+
+    def catch_up(self, position: int) -> None:
+        """Return once the read models show `position`."""
+        self._reading.catch_up(position)
 
     def close(self) -> None:
         """Let go of the databases."""

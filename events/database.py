@@ -21,6 +21,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from events.errors import DatabaseUnavailable, SchemaMissing
 
 _WRITES = "usersplit_writes"
+_MOST_CONNECTIONS = 15
+"""Of a process. All are kept: to connect takes PostgreSQL longer than most of what is asked of it."""
 _WAIT_SECONDS = 30.0
 _SWITCHES_AT_ONCE = 100
 _UNDEFINED_TABLE = "42P01"
@@ -58,7 +60,9 @@ def open_database(url: str) -> Engine:
         return engine
     # Said aloud, because a server may be set to another default: a writer that waited for the counter must then see
     # what the one before it committed, which a snapshot taken earlier would hide.
-    engine = create_engine(url, isolation_level="READ COMMITTED")
+    engine = create_engine(
+        url, isolation_level="READ COMMITTED", pool_size=_MOST_CONNECTIONS, max_overflow=0, pool_use_lifo=True
+    )
     event.listen(engine, "connect", _prepare_postgres)
     event.listen(engine, "checkout", _refuse_a_dead_connection)
     return engine

@@ -5,7 +5,7 @@ function of a model works on the connection that is handed out. A question about
 stream alone; one about all of them reads the log from its beginning.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
@@ -93,7 +93,7 @@ def in_force(
     *,
     key: str,
     position: int,
-    visible: Collection[str] | None = None,
+    visible: Container[str] | None = None,
 ) -> InForce | None:
     """Return what was in force for the split test `key` at `position`, None if there was no such test.
 

@@ -6,7 +6,7 @@ sentences that nobody reads. A key that is used again after its Draft was discar
 the earlier one stay in the table, and nobody is shown them, because a Draft is invisible to others.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -58,7 +58,7 @@ def entries(
     *,
     limit: int = 200,
     after: int = 0,
-    visible: Collection[str] | None = None,
+    visible: Container[str] | None = None,
     read: ReadConditions | None = None,
 ) -> list[ChangelogEntry]:
     """Return the changelog of the split test `key`, oldest first; empty for an unknown or discarded one.
@@ -89,7 +89,7 @@ def entries(
     return [] if before.status == "discarded" else found
 
 
-def _without_hidden(fact: KeptFact, visible: Collection[str] | None) -> KeptFact:
+def _without_hidden(fact: KeptFact, visible: Container[str] | None) -> KeptFact:
     if visible is None or not isinstance(fact, PreparedSummary):
         return fact
     overlaps = tuple(each if each.key in visible else replace(each, key="") for each in fact.overlaps)

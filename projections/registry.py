@@ -3,7 +3,7 @@
 At most one generation of a projection serves: the `live` one, or the `paused` one while it waits for an operator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
 from zlib import crc32
@@ -50,6 +50,9 @@ _SERVING = ("live", "paused")
 _READERS_LOCK_CLASS = 0x75737274
 """Any constant of ours: the first half of PostgreSQL's advisory lock keys, the second half being the projection."""
 
+_REMEMBERED = "usersplit_serving"
+"""The execution option of a connection that knows already which generations serve."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
@@ -94,16 +97,34 @@ def live_tables(connection: Connection, projection: Projection) -> Tables:
         NoLiveGeneration: the projector never ran.
         ProjectionOutdated: the rows were made by another version of the code.
     """
-    if connection.dialect.name == "postgresql":
-        # A rebuild drops the old tables only when no reader holds this lock: without it they could go between the two
-        # statements of a reader. SQLite needs none: a reader's first statement fixes what it sees, tables included.
-        connection.execute(select(func.pg_advisory_xact_lock_shared(_READERS_LOCK_CLASS, _lock_key(projection.name))))
-    found = serving(connection, projection.name)
+    remembered: Mapping[str, Generation] | None = connection.get_execution_options().get(_REMEMBERED)
+    if remembered is not None:
+        found = remembered.get(projection.name)
+    else:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(lock_for_readers([projection]))
+        found = serving(connection, projection.name)
     if found is None:
         raise NoLiveGeneration(projection.name)
     if found.version != projection.version:
         raise ProjectionOutdated(projection.name, stored=found.version, code=projection.version)
     return projection.tables(found.generation)
+
+
+def lock_for_readers(projections: Sequence[Projection]) -> str:
+    """Return the statement that keeps the serving tables of `projections` until its transaction ends (PostgreSQL).
+
+    A rebuild drops the old tables only when no reader holds this lock: without it they could go between two statements
+    of a reader. SQLite needs none: a reader's first statement fixes what it sees, tables included.
+    """
+    keys = sorted(_lock_key(projection.name) for projection in projections)
+    locks = ", ".join(f"pg_advisory_xact_lock_shared({_READERS_LOCK_CLASS}, {key})" for key in keys)
+    return f"SELECT {locks}"
+
+
+def remember_serving(connection: Connection, generations: Mapping[str, Generation]) -> None:
+    """Let `live_tables` know what serves, for as long as the connection is in use; `lock_for_readers` comes before."""
+    connection.execution_options(**{_REMEMBERED: generations})
 
 
 def lock(connection: Connection) -> None:

@@ -1,7 +1,8 @@
 """Which API token may evaluate: asked of the database once, remembered for a while.
 
-A revoked token is let in for at most `TRUST_SECONDS` more. When that time is over, one request asks anew while the
-others go on under the old answer, for `GRACE_SECONDS` at most: a crowd must not wait for one question.
+A token that another process revokes is let in for at most `TRUST_SECONDS` more, one that this process revokes no more
+at all. When that time is over, one request asks anew while the others go on under the old answer, for `GRACE_SECONDS`
+at most: a crowd must not wait for one question.
 """
 
 import asyncio
@@ -13,9 +14,10 @@ from itsdangerous import BadSignature, Signer
 
 from accounts.errors import AccountsError
 from accounts.identity import Identity
+from accounts.remembered import TRUST_SECONDS
+from accounts.revision import Revision
 from accounts.tokens import ApiTokens
 
-TRUST_SECONDS: Final = 5.0
 GRACE_SECONDS: Final = 10.0
 _MOST_REMEMBERED: Final = 10_000
 
@@ -27,12 +29,14 @@ class Guest:
     Attributes:
         identity: whom it speaks for.
         tail: the end of every bulk answer for it: where it hears of changes.
+        revision: of accounts and tokens, when it was asked; with another one the answer is old.
         until: by the monotonic clock, how long the answer counts.
         is_asked: whether somebody asks anew.
     """
 
     identity: Identity
     tail: bytes
+    revision: int
     until: float
     is_asked: bool = False
 
@@ -42,13 +46,23 @@ class Entrance:
 
     Args:
         tokens: the API tokens.
+        revision: moves when this process changes accounts or tokens.
         secret: signs tickets to the event stream, which browsers cannot send a token to.
         events_path: where that stream is.
         monotonic: the clock that never jumps.
     """
 
-    def __init__(self, tokens: ApiTokens, *, secret: str, events_path: str, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        tokens: ApiTokens,
+        revision: Revision,
+        *,
+        secret: str,
+        events_path: str,
+        monotonic: Callable[[], float],
+    ) -> None:
         self._tokens = tokens
+        self._revision = revision
         self._signer = Signer(secret, salt="usersplit.ofrep.events.1")
         self._events_path = events_path
         self._monotonic = monotonic
@@ -57,7 +71,7 @@ class Entrance:
     def known(self, token: bytes) -> Guest | None:
         """Return a token that is remembered, None if it must be asked for: see `let_in`. Never blocks."""
         guest = self._known.get(token)
-        if guest is None:
+        if guest is None or guest.revision != self._revision.number:
             return None
         late = self._monotonic() - guest.until
         if late <= 0:
@@ -74,6 +88,7 @@ class Entrance:
             NotSignedIn: it is no valid token.
             NotAllowed: it lacks the scope `evaluate`.
         """
+        revision = self._revision.number  # before the question: a change that it does not see moves it afterwards
         try:
             identity = await asyncio.to_thread(self._identity, token)
         except AccountsError:
@@ -81,7 +96,8 @@ class Entrance:
             raise
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
-        guest = Guest(identity=identity, tail=self._tail(identity), until=self._monotonic() + TRUST_SECONDS)
+        until = self._monotonic() + TRUST_SECONDS
+        guest = Guest(identity=identity, tail=self._tail(identity), revision=revision, until=until)
         self._known[token] = guest
         return guest
 

@@ -67,15 +67,14 @@ class StillConfigs(LiveConfigs):
     """Live configs whose documents are given."""
 
     def __init__(self) -> None:
-        super().__init__(None, None, None)  # type: ignore[arg-type]  # there is no database to look into
+        super().__init__(None)  # type: ignore[arg-type]  # there is no database to look into
 
     def put(self, *documents: Mapping[str, Any]) -> None:
         found = {
             each["key"]: ConfigDocument(key=each["key"], position=each["position"], document=json.dumps(each))
             for each in documents
         }
-        self._parse(found)
-        self.current = self._snapshot(found)
+        self._take(found)
         for changed in self._told:
             changed()
 
