@@ -7,8 +7,8 @@ constraints, which are checked against the present:
 
 - the stream moved on during the wait: UNIQUE(stream, version) is broken;
 - the same command was answered during the wait: the primary key of `commands` is broken;
-- the stream is shorter than expected: streams never shrink, so it was shorter when the statement began as well, and
-  the condition on the counter refuses.
+- the stream is shorter than expected: streams never shrink, so it was shorter when the statement began as well; the
+  expected version was not there, and the counter stays.
 
 A statement that fails leaves nothing, the positions it took included. Why it failed, `events.sql_append` finds out.
 """
@@ -21,11 +21,21 @@ from events.database import driver_connection
 from events.sql_append import Batch
 from events.store import Appended
 
+# Materialized, not a condition of the UPDATE: a writer that waited for the counter checks such a condition once more,
+# with the log to itself and everybody behind it.
+_FITS = """
+fits AS MATERIALIZED (
+    SELECT 1
+    WHERE %(expected_version)s::bigint = 0 OR EXISTS (
+        SELECT 1 FROM events WHERE stream = %(stream)s::text AND version = %(expected_version)s::bigint
+    )
+)"""
+
 _COUNTER = """
 counter AS (
     UPDATE event_counter SET position = position + %(count)s::integer
+    FROM fits
     WHERE id = 1
-      AND coalesce((SELECT max(version) FROM events WHERE stream = %(stream)s::text), 0) = %(expected_version)s::bigint
     RETURNING position
 )"""
 
@@ -70,7 +80,7 @@ answered AS (
 
 
 def _statement(appended: str, *, answered: bool) -> str:
-    steps = (_COUNTER, appended, _ANSWERED) if answered else (_COUNTER, appended)
+    steps = (_FITS, _COUNTER, appended, _ANSWERED) if answered else (_FITS, _COUNTER, appended)
     return f"WITH {','.join(steps)} SELECT position FROM counter"  # noqa: S608 - put together from constants
 
 
