@@ -93,6 +93,8 @@ class BiSink:
                 self.step()
         finally:
             self.close()
+        # What was in hand at the end may have been too much poison: whoever stopped the sink shall hear of it.
+        self._stages.check()
 
     def start(self) -> None:
         """Join the group."""

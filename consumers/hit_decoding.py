@@ -25,7 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from polars.exceptions import PanicException
 
-from usersplit.hits import HIT_SCHEMA, HIT_SCHEMA_ID, MalformedHit, decode_hit
+from usersplit.hits import HIT_SCHEMA, HIT_SCHEMA_ID, MalformedHit, attributes_fault, decode_hit
 from warehouse.hits import COLUMNS, HITS_SCHEMA
 
 # Below this many messages, looking at each is cheaper than halving further.
@@ -37,6 +37,7 @@ _TEXTS: Final = tuple(name for name, kind in _FRAME_SCHEMA.items() if kind == pl
 _PREFIX_NUMBERS: Final = {f"prefix_{place}": byte >> 1 ^ -(byte & 1) for place, byte in enumerate(_PREFIX)}
 _BLOCK_SCHEMA: Final = {**dict.fromkeys(_PREFIX_NUMBERS, pl.Int32()), **_FRAME_SCHEMA}
 _UUID: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_INVALID: Final = "The hit is not valid: {}."
 _YEAR_10000: Final = 253_402_300_800_000_000
 _Numbers: TypeAlias = NDArray[np.int64]
 
@@ -94,6 +95,10 @@ class _Decoding:
     def _keep_valid(self, frame: pl.DataFrame, indexes: Sequence[int]) -> None:
         """Take out the hits that no warehouse could hold or count, lest one of them look like a database's error."""
         reasons = frame.select(self._reason)["reason"]
+        if faults := _faults_of_attributes(frame["attributes"]):
+            reasons = reasons.fill_null(
+                frame["attributes"].replace_strict(faults, default=None, return_dtype=pl.String)
+            )
         if reasons.null_count() < len(reasons):
             frame = frame.filter(reasons.is_null())
             self._poison.extend(
@@ -175,6 +180,12 @@ def _one_by_one(values: Sequence[bytes | None], start: int, poison: list[Poison]
     return frame.cast({"occurred_at": _FRAME_SCHEMA["occurred_at"]}), indexes
 
 
+def _faults_of_attributes(texts: pl.Series) -> dict[str, str]:
+    """Return the reason for every text that could not be the attributes of a hit. Mostly all are the same few."""
+    others = texts.filter(texts != "{}").unique()
+    return {text: _INVALID.format(fault) for text in others if (fault := attributes_fault(text))}
+
+
 def _holds_nul(hits: pa.Table) -> bool:
     """Tell whether a text holds the character U+0000."""
     buffers = (chunk.buffers()[2] for name in _TEXTS for chunk in hits[name].chunks if len(chunk))
@@ -197,7 +208,7 @@ def _reason(*, nul: bool) -> pl.Expr:
         rules.append((holds, "a text holds the character U+0000"))
     reason = pl.lit(None, dtype=pl.String)
     for broken, sentence in reversed(rules):
-        reason = pl.when(broken).then(pl.lit(f"The hit is not valid: {sentence}.")).otherwise(reason)
+        reason = pl.when(broken).then(pl.lit(_INVALID.format(sentence))).otherwise(reason)
     return reason.alias("reason")
 
 

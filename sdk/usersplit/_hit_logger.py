@@ -1,6 +1,5 @@
 """Logging hits from a service: an append to a bounded buffer, and nothing that could raise or wait."""
 
-import json
 import os
 import time
 import warnings
@@ -11,6 +10,7 @@ from typing import Final, Self
 from usersplit._exposures import Exposures
 from usersplit._forks import watch_forks
 from usersplit._hit_accounting import HitAccount, HitStats
+from usersplit._hit_attributes import NO_ATTRIBUTES, attributes_fault, attributes_text
 from usersplit._hit_buffer import USUAL_LENGTH, HitBuffer
 from usersplit._hit_encoding import HitEncoder
 from usersplit._hit_record import BufferedHit, HitOrigin
@@ -19,6 +19,7 @@ from usersplit._hit_spool import HitSpool
 from usersplit._hit_transport import HitTransport
 from usersplit._hit_worker import HitWorker
 from usersplit._shutdown import EXIT_TIMEOUT_SECONDS, close_at_exit
+from usersplit.hits import UnencodableHit
 
 DEFAULT_CAPACITY: Final = 100_000
 DEFAULT_CAPACITY_BYTES: Final = 64 * 2**20
@@ -129,8 +130,9 @@ class HitLogger:
             platform: …
             country: …
             forced: the variant was forced, not drawn.
-            attributes: free attributes, or the text of a JSON object. They are made text at once, for a mapping may
-                change after the call; so such a hit costs the caller more than others.
+            attributes: free attributes, or the text of a JSON object. They are made text, or looked through, at once,
+                for a mapping may change after the call; so such a hit costs the caller more than others. In a mapping,
+                NaN becomes null; a text that is no JSON object costs the hit ("encoding_failed").
             occurred_at_ns: Unix time in nanoseconds; None is now.
             hit_id: an id for a hit that may be logged again, so that readers count it once; "" makes one.
 
@@ -225,12 +227,18 @@ class HitLogger:
 def _measured(hit: BufferedHit, attributes: Mapping[str, object] | str | None) -> BufferedHit:
     """Return the hit with its attributes as text, and how much larger than usual it is. Whatever fails, fails later."""
     try:
-        text = attributes if isinstance(attributes, str) else _json_text(attributes)
+        text = _given_text(attributes) if isinstance(attributes, str) else attributes_text(attributes)
         extra_bytes = sum(len(str(value)) for value in (*hit[1:9], text))
+    except UnencodableHit as error:
+        return (*hit[:10], error, hit[11], 0)
     except Exception:  # noqa: BLE001 - the encoder says which hit it was
         return (*hit[:10], attributes, hit[11], 0)
     return (*hit[:10], text, hit[11], extra_bytes)
 
 
-def _json_text(attributes: Mapping[str, object] | None) -> str:
-    return json.dumps(dict(attributes), ensure_ascii=False, separators=(",", ":"), default=str) if attributes else "{}"
+def _given_text(attributes: str) -> str:
+    if not attributes:
+        return NO_ATTRIBUTES
+    if fault := attributes_fault(attributes):
+        raise UnencodableHit(f"The hit is not valid: {fault}.")
+    return attributes

@@ -99,6 +99,8 @@ def hit_of(logged: LoggedHit, origin: HitOrigin, hit_id: str) -> Hit:
 
 
 def _no_text(attributes: object) -> str:
+    if isinstance(attributes, UnencodableHit):
+        raise attributes
     raise UnencodableHit(f"The attributes, of type {type(attributes).__name__}, could not be made a JSON object.")
 
 

@@ -14,8 +14,18 @@ from typing import Any, Final
 import fastavro
 
 from usersplit._errors import UserSplitError
+from usersplit._hit_attributes import attributes_fault
 
-__all__ = ["HIT_SCHEMA", "HIT_SCHEMA_ID", "Hit", "MalformedHit", "UnencodableHit", "decode_hit", "encode_hit"]
+__all__ = [
+    "HIT_SCHEMA",
+    "HIT_SCHEMA_ID",
+    "Hit",
+    "MalformedHit",
+    "UnencodableHit",
+    "attributes_fault",
+    "decode_hit",
+    "encode_hit",
+]
 
 HIT_SCHEMA_ID: Final = 1
 # Read once with the module's own code, beside which it lies in the wheel: without it there is nothing to encode with.

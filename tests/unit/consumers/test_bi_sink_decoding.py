@@ -1,5 +1,6 @@
 """From messages to a table of hits: what is decoded equals what was encoded, and damage stays where it is."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from usersplit.hits import Hit, MalformedHit, decode_hit, encode_hit
 from warehouse.hits import COLUMNS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 PLAIN = Hit(
     hit_id="01890a5d-ac96-774b-bcce-b302099a8057",
     occurred_at=1_777_811_415_123_456,
@@ -47,7 +49,7 @@ hits = st.builds(
     host=texts,
     forced=st.booleans(),
     sdk_version=texts,
-    attributes=texts,
+    attributes=st.dictionaries(texts, st.none() | st.booleans() | st.integers() | texts, max_size=3).map(json.dumps),
 )
 
 
@@ -155,4 +157,80 @@ def test_hits_that_bi_could_not_count_are_poison() -> None:
     assert "variant" in only_reason(replace(PLAIN, variant=""))
     assert "occurred_at" in only_reason(replace(PLAIN, occurred_at=-1))
     assert "occurred_at" in only_reason(replace(PLAIN, occurred_at=2**63 - 1))
-    assert "U+0000" in only_reason(replace(PLAIN, attributes='{"a": "\0"}'))
+    assert "U+0000" in only_reason(replace(PLAIN, host="web\0"))
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    ["", "x", "[]", "null", '{"a": NaN}', '{"a": Infinity}', '{"a": 1', "{'a': 1}", '{"a": ' * 5000, '{"a": 1}}'],
+)
+def test_attributes_that_are_no_json_object_are_poison(attributes: str) -> None:
+    assert "attributes is not the text of a JSON object" in only_reason(replace(PLAIN, attributes=attributes))
+
+
+@pytest.mark.parametrize("attributes", [r'{"a": "\u0000"}', r'{"\u0000": 1}', r'{"a": [{"b": "\ud800"}]}'])
+def test_attributes_that_one_of_the_databases_could_not_read_are_poison(attributes: str) -> None:
+    assert "as an escape" in only_reason(replace(PLAIN, attributes=attributes))
+
+
+@pytest.mark.parametrize(
+    "attributes", ['{"a": "\\\\u0000"}', r'{"a": "\ud83d\ude00"}', '{"price": 1e300, "list": [1, {"b": null}]}']
+)
+def test_attributes_that_only_look_odd_are_kept(attributes: str) -> None:
+    decoded = decode_hits([encode_hit(replace(PLAIN, attributes=attributes))])
+    assert (decoded.poison, decoded.hits["attributes"].to_pylist()) == ((), [attributes])
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "starts with nothing"),
+        (b"", "starts with nothing"),
+        (b"\0", "starts with 00,"),
+        (b"\x01" + encode_hit(PLAIN)[1:], "starts with 0100000001, a hit with 0x00"),
+        (b"\0\0\0\0\x02" + encode_hit(PLAIN)[5:], "starts with 0000000002, a hit with 0x00 and schema id 1"),
+        (encode_hit(PLAIN)[:5], "torn or damaged"),
+        (encode_hit(PLAIN)[:-1], "torn or damaged"),
+        (encode_hit(PLAIN) + b"\0", "1 bytes after the end"),
+        (encode_hit(PLAIN) * 2, "bytes after the end"),
+        (encode_hit(PLAIN).replace(b"green_button", b"green\xffbutton"), "torn or damaged"),
+        (encode_hit(PLAIN).replace(b"green_button", b"green\xed\xa0\x80tton"), "torn or damaged"),
+        (encode_hit(PLAIN).replace(b"\x18green_button", b"\x98\0green_button"), "other bytes"),
+    ],
+    ids=[
+        "tombstone",
+        "empty",
+        "one byte",
+        "magic byte",
+        "unknown schema id",
+        "prefix only",
+        "torn",
+        "a byte too many",
+        "two records",
+        "no UTF-8",
+        "half a surrogate pair",
+        "a length that is longer than needed",
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_is_no_hit_is_named_and_its_neighbours_are_kept(value: bytes | None, reason: str, place: int) -> None:
+    values: list[bytes | None] = [encode_hit(numbered(1)), encode_hit(numbered(2))]
+    values.insert(place, value)
+    decoded = decode_hits(values)
+    assert rows(decoded) == [row_of(numbered(1)), row_of(numbered(2))]
+    assert [bad.index for bad in decoded.poison] == [place]
+    assert reason in decoded.poison[0].reason
+
+
+def test_hits_of_wrong_clocks_and_of_any_length_are_kept_as_they_are() -> None:
+    at = [datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
+    clocks = [replace(numbered(number), occurred_at=(each - EPOCH) // MICROSECOND) for number, each in enumerate(at)]
+    large = replace(numbered(9), attributes=json.dumps({"text": "x" * 900_000}))
+    tiny = Hit(hit_id=PLAIN.hit_id, test_key="k", variant="v")
+    decoded = decode_hits([encode_hit(hit) for hit in (*clocks, large, tiny)])
+    assert rows(decoded) == [row_of(hit) for hit in (*clocks, large, tiny)]
+
+
+def test_a_batch_in_which_every_record_is_bad_is_all_poison() -> None:
+    decoded = decode_hits([b"poison", None] * 300)
+    assert (decoded.hits.num_rows, [bad.index for bad in decoded.poison]) == (0, list(range(600)))

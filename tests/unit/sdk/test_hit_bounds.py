@@ -1,7 +1,8 @@
 """What waits is bounded by count and by bytes; the same exposure is logged once, if a service wants that."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from usersplit import HitLogger, MemoryHitTransport
 from usersplit._exposures import Exposures
 from usersplit._hit_buffer import BYTES_PER_HIT, HitBuffer
 from usersplit._hit_record import BufferedHit
+from usersplit.hits import attributes_fault
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_the_bytes_that_wait_never_exceed_the_budget(steps: list[str | int]) -> 
     "large",
     [
         {"attributes": {"text": "x" * 5000}},
-        {"attributes": "x" * 5000},
+        {"attributes": f'{{"text": "{"x" * 5000}"}}'},
         {"unit_id": "x" * 5000},
         {"country": "x" * 5000},
     ],
@@ -113,6 +115,47 @@ def test_attributes_that_cannot_be_text_drop_one_hit_and_raise_nothing(opened: O
     assert logger.flush()
     assert logger.stats().dropped["encoding_failed"] == 2
     assert [hit.attributes for hit in transport.hits] == ['{"a":1}']
+
+
+@pytest.mark.parametrize(
+    ("attributes", "text"),
+    [
+        (
+            {"a": float("nan"), "b": [float("-inf"), 1.5], "c": {"d": float("inf")}},
+            '{"a":null,"b":[null,1.5],"c":{"d":null}}',
+        ),
+        ({"a\0": "b\0"}, '{"a\ufffd":"b\ufffd"}'),
+        ({"a": r"\u0000"}, r'{"a":"\\u0000"}'),
+        ({1: date(2026, 5, 3), "é": ("x",)}, '{"1":"2026-05-03","é":["x"]}'),
+        ('{"a": 1}', '{"a": 1}'),
+        ("", "{}"),
+        ({}, "{}"),
+    ],
+)
+def test_attributes_are_an_object_that_every_database_reads(
+    opened: Opened, attributes: Mapping[str, object] | str, text: str
+) -> None:
+    transport = MemoryHitTransport()
+    logger = opened(transport)
+    logger.log(test_key="k", variant="v", unit_type="user", unit_id=1, attributes=attributes)
+    assert logger.flush()
+    assert [hit.attributes for hit in transport.hits] == [text]
+    assert attributes_fault(text) == ""
+
+
+@pytest.mark.parametrize("text", ["x", "[1]", '{"a": NaN}', '{"a": 1', r'{"a": "\u0000"}'])
+def test_a_text_that_is_no_object_costs_its_hit_alone(
+    opened: Opened, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    transport = MemoryHitTransport()
+    logger = opened(transport)
+    logger.log(test_key="k", variant="v", unit_type="user", unit_id=1, attributes=text)
+    logger.log(test_key="k", variant="v", unit_type="user", unit_id=2)
+    assert logger.flush()
+    assert logger.stats().dropped["encoding_failed"] == 1
+    assert [hit.unit_id for hit in transport.hits] == ["2"]
+    logger.close()
+    assert "The hit is not valid: attributes" in caplog.text
 
 
 @given(st.lists(st.integers(0, 12), max_size=200), st.integers(2, 10))
