@@ -164,10 +164,12 @@ class EmbeddedUserSplit:
         crew.start("notifier", notifier.run)
         if self._pages_port is not None:
             pages = ServeSettings(database_url=SecretStr(self.database_url), http_port=self._pages_port)
-            traffic = traffic_of(self.warehouse)
+            traffic, groups = traffic_of(self.warehouse), broker.groups()
             crew.start(
                 "serve",
-                lambda stop: serve(backbone, pages, stop, Metrics(), traffic=traffic, environment="embedded parts"),
+                lambda stop: serve(
+                    backbone, pages, stop, Metrics(), traffic=traffic, groups=groups, environment="embedded parts"
+                ),
             )
 
     def _relay(self) -> Relay:

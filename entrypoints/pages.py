@@ -10,19 +10,22 @@ from accounts.openid import OpenIdDesk
 from accounts.sessions import COOKIE
 from api.openid import PLACE
 from entrypoints.backbone import Backbone, now
+from entrypoints.consumer_standings import ConsumerStandings
 from entrypoints.projection_operations import ProjectionOperations
 from events.facts import REGISTRY
+from streams.groups import ConsumerGroups
 from warehouse.traffic import HitTraffic
 from web.app import mount
 from web.parts import Parts
 
 
-def mount_pages(
+def mount_pages(  # noqa: PLR0913 - what pages are made of, wired by name
     app: FastAPI,
     backbone: Backbone,
     desk: Desk,
     *,
     traffic: HitTraffic | None = None,
+    groups: ConsumerGroups | None = None,
     public_url: str = "",
     environment: str = "",
     openid: OpenIdDesk | None = None,
@@ -34,7 +37,7 @@ def mount_pages(
         return desk.identity_of_session(cookie) if cookie else None
 
     parts = Parts(
-        operations=ProjectionOperations(backbone),
+        operations=ProjectionOperations(backbone, ConsumerStandings(backbone, groups, now=now)),
         reading=backbone.reading,
         store=backbone.store,
         registry=REGISTRY,

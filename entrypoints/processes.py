@@ -28,7 +28,7 @@ from entrypoints.backbone import Backbone, now, open_backbone
 from entrypoints.charts_warehouse import ChartsWarehouse
 from entrypoints.metered import MeteredBroker, MeteredEventStore, MeteredSource, MeteredWarehouse
 from entrypoints.metrics import Metrics, of_agent, of_projections, of_relay, of_servers
-from entrypoints.parts import dimensions_of, open_broker, open_users, open_warehouse
+from entrypoints.parts import dimensions_of, open_broker, open_groups, open_users, open_warehouse
 from entrypoints.registry_server import serve_registry
 from entrypoints.serve import serve
 from entrypoints.settings import (
@@ -195,7 +195,7 @@ def run_serve(settings: ServeSettings, stop: Event, metrics: Metrics) -> None:
         metrics.ask_database(backbone.engine, of_projections(backbone.store))
         warehouse = ChartsWarehouse(settings.warehouse_url.get_secret_value()) if settings.warehouse_url else None
         try:
-            serve(backbone, settings, stop, metrics, traffic=warehouse)
+            serve(backbone, settings, stop, metrics, traffic=warehouse, groups=open_groups(settings))
         finally:
             if warehouse is not None:
                 warehouse.close()

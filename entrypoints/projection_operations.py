@@ -1,14 +1,16 @@
-"""What operators do with projections on the pages, over the database of a backbone."""
+"""What operators look at and do with projections on the pages, over the database of a backbone."""
 
 from collections.abc import Sequence
 
 from entrypoints.backbone import Backbone
+from entrypoints.consumer_standings import ConsumerStandings
 from events.database import write_transaction
 from events.facts import REGISTRY
 from projections import models, registry
 from projections.overview import GenerationOverview, overview
 from projections.progress import ReportProgress
 from projections.rebuild import rebuild_many
+from web.consumer_standings import ConsumerStanding
 
 _BY_NAME = {projection.name: projection for projection in models.ALL}
 
@@ -16,8 +18,13 @@ _BY_NAME = {projection.name: projection for projection in models.ALL}
 class ProjectionOperations:
     """Pause, resume, rebuild; see `web.parts.Operations`. Safe to share between threads."""
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, consumers: ConsumerStandings) -> None:
         self._backbone = backbone
+        self._consumers = consumers
+
+    def consumers(self) -> Sequence[ConsumerStanding]:
+        """Return where every consumer stands."""
+        return self._consumers.read()
 
     def overview(self) -> Sequence[GenerationOverview]:
         """Return where every projection stands."""

@@ -26,6 +26,7 @@ from entrypoints.metrics import Metrics
 from entrypoints.pages import mount_pages
 from entrypoints.settings import OpenIdSettings, ServeSettings
 from entrypoints.threads import Crew
+from streams.groups import ConsumerGroups
 from warehouse.traffic import HitTraffic
 
 _ASK_SECONDS: Final = 0.5
@@ -61,6 +62,7 @@ def serve(
     metrics: Metrics,
     *,
     traffic: HitTraffic | None = None,
+    groups: ConsumerGroups | None = None,
     environment: str = "",
 ) -> None:
     """Serve until `stop` is set; requests under way are given time to end.
@@ -71,6 +73,7 @@ def serve(
         stop: ends it.
         metrics: of the process.
         traffic: counts hits for the pages' charts, None where no warehouse is connected.
+        groups: tells operators how Kafka's consumer groups stand, None where Kafka is not known.
         environment: a word that is shown on pages.
 
     Raises:
@@ -97,7 +100,14 @@ def serve(
         identity_provider=openid,
     )
     mount_pages(
-        app, backbone, desk, traffic=traffic, public_url=settings.public_url, environment=environment, openid=openid
+        app,
+        backbone,
+        desk,
+        traffic=traffic,
+        groups=groups,
+        public_url=settings.public_url,
+        environment=environment,
+        openid=openid,
     )
     ofrep = ofrep_server(
         live,

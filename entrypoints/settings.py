@@ -344,8 +344,12 @@ class OpenIdSettings(Settings):
         return self
 
 
-class ServeSettings(DatabaseSettings, UsersSettings, OpenIdSettings):
+class ServeSettings(DatabaseSettings, UsersSettings, KafkaSettings, OpenIdSettings):
     """The HTTP API and the managers' pages."""
+
+    kafka_bootstrap_servers: str = Field(
+        default="", description="host:port of Kafka, whose consumers operators see; empty: they do not"
+    )
 
     warehouse_url: Annotated[SecretStr, AfterValidator(_warehouse_url)] | None = Field(
         default=None, description="the warehouse that the pages' charts ask, as for bi-sink; not set: there are none"

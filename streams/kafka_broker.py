@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from streams.kafka_errors import librdkafka_logger, logs_errors, made, time_cures, translated
+from streams.kafka_groups import KafkaGroups
 from streams.kafka_log_reader import KafkaLogReader
 from streams.kafka_producer import KafkaProducer
 from streams.kafka_source import KafkaSource
@@ -77,6 +78,10 @@ class KafkaBroker:
         """See `Broker.source`."""
         name = {"group.instance.id": member} if member else {}
         return KafkaSource({**self._settings, **self._source_extra, **name}, group)
+
+    def groups(self) -> KafkaGroups:
+        """Return what tells how consumer groups stand."""
+        return KafkaGroups(self._settings)
 
     def log_reader(self, topic: str) -> KafkaLogReader:
         """See `Broker.log_reader`."""

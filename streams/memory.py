@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from threading import Event
 from time import monotonic
 
+from streams.groups import GroupStanding
 from streams.memory_group import MemoryGroup, MemorySource
 from streams.memory_log import MemoryTopics
 from streams.messages import Message, OutgoingMessage, Topic, TopicPartition
@@ -37,6 +38,20 @@ class MemoryBroker:
     def committed(self, group: str) -> Mapping[TopicPartition, int]:
         """Return the offsets that the members of `group` committed."""
         return dict(self._group(group).committed)
+
+    def groups(self) -> "MemoryBroker":
+        """Return what tells how consumer groups stand."""
+        return self
+
+    def standing(self, group: str, topic: str) -> GroupStanding:
+        """See `streams.groups.ConsumerGroups.standing`."""
+        ends = self._topics.end_offsets(topic)
+        found = self._group(group)
+        behind = sum(
+            max(end - max(found.committed.get(partition, 0), self._topics.first_offset(partition)), 0)
+            for partition, end in ends.items()
+        )
+        return GroupStanding(behind=behind, members=found.size)
 
     def drop_before(self, partition: TopicPartition, offset: int) -> None:
         """Forget the messages of `partition` below `offset`, as retention does."""

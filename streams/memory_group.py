@@ -21,6 +21,12 @@ class MemoryGroup:
         self._owners: dict[TopicPartition, MemorySource] = {}
         self.committed: dict[TopicPartition, int] = {}
 
+    @property
+    def size(self) -> int:
+        """How many members there are."""
+        with self._topics.changed:
+            return len(self._members)
+
     def join(self, member: "MemorySource") -> set[TopicPartition]:
         """Count `member` among those who share the partitions, and return its share: every n-th partition."""
         share: set[TopicPartition] = set()

@@ -9,11 +9,12 @@ from typing import Final
 
 from nicegui import ui
 
-from projections import laid_out, test_list
+from projections import test_list
 from projections.test_list import ListedSplitTest
 from warehouse.errors import WarehouseError
 from warehouse.traffic import Span
 from web.frame import Visit, card, empty, frame, head
+from web.late_servers import late_servers
 from web.listing import STATUSES, Listing, Wanted, listing
 from web.parts import Parts
 from web.rendering import html
@@ -123,7 +124,7 @@ def _read(visit: Visit, wanted: Wanted) -> _Shown:
     with visit.reading() as connection:
         everything = test_list.rows(connection)
         found = test_list.rows(connection, search=wanted.search) if wanted.search else everything
-        late = laid_out.not_laid_out(connection)
+        late = late_servers(connection)
     page = listing(found, everything, wanted, visit.person.actor)
     now = visit.parts.now()
     traffic = recent_traffic(visit.parts, now)

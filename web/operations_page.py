@@ -1,4 +1,4 @@
-"""For operators: where projections stand, which servers have laid out what, and how far consumers are."""
+"""For operators: where projections stand, how far consumers are, and which servers have laid out what."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,10 +12,19 @@ from projections.laid_out import Server
 from projections.overview import GenerationOverview
 from projections.progress import Progress
 from web.frame import Visit, card, frame, head
+from web.late_servers import late_servers
 from web.refusals import REFUSALS, refused
-from web.rendering import html
+from web.rendering import html, rendered
 
 _LOOK_EVERY_SECONDS: Final = 3.0
+_DRAW_SECONDS: Final = 0.3
+_DOES: Final = {
+    "pause": "It keeps its last rows, which readers are given until it is resumed. What waits for it, waits: the relay "
+    "for “config”, and everybody who looks at its pages for news.",
+    "resume": "It goes on from where it stands.",
+    "rebuild": "It is built anew beside the live rows, which readers are given until it has caught up. A long log "
+    "takes minutes.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +38,13 @@ class _Seen:
 async def build(visit: Visit) -> None:
     """Show the page; it looks again every few seconds."""
     with frame(visit, "Operations"):
-        head("Operations", sub="Read models and servers. Everybody may look; superusers act.")
+        head("Operations", sub="Read models, consumers and servers. Everybody may look; superusers act.")
         _Operations(visit, await asyncio.to_thread(_read, visit))
 
 
 def _read(visit: Visit) -> _Seen:
     with visit.reading() as connection:
-        late = [name for names in laid_out.not_laid_out(connection).values() for name in names]
+        late = [name for names in late_servers(connection).values() for name in names]
         found = laid_out.servers(connection)
     head_position = visit.parts.store.head()
     return _Seen(
@@ -47,41 +56,67 @@ def _read(visit: Visit) -> _Seen:
 
 
 class _Operations:
+    """The page's content. What has not changed is not drawn anew, so that nobody is read the same table again."""
+
     def __init__(self, visit: Visit, seen: _Seen) -> None:
         self._visit = visit
         with ui.element("div").classes("us-stack"):
             with card("Projections"):
-                self._projections = ui.element("div").classes("us-scroll")
+                self._projections = html("projections.html", seen=seen).classes("us-scroll")
                 self._problem = ui.label().classes("us-error").props("role=alert")
                 self._bar = ui.element("div").classes("us-tight")
                 if visit.person.may("operate"):
                     self._actions(sorted({each.name for each in seen.projections}))
+            with card("Consumers"):
+                self._consumers = html("looking.html").classes("us-scroll")
             with card("Servers"):
-                self._servers = ui.element("div").classes("us-scroll")
-        self._show(seen)
+                self._servers = html("servers.html", seen=seen).classes("us-scroll")
         ui.timer(_LOOK_EVERY_SECONDS, self._look, immediate=False)
+        # Kafka may take seconds to answer, or not to: the rest of the page does not wait for it.
+        ui.timer(_LOOK_EVERY_SECONDS, self._look_at_consumers)
 
     async def _look(self) -> None:
-        self._show(await asyncio.to_thread(_read, self._visit))
+        seen = await asyncio.to_thread(_read, self._visit)
+        _replace(self._projections, rendered("projections.html", seen=seen))
+        _replace(self._servers, rendered("servers.html", seen=seen))
 
-    def _show(self, seen: _Seen) -> None:
-        for place, template in ((self._projections, "projections.html"), (self._servers, "servers.html")):
-            place.clear()
-            with place:
-                html(template, seen=seen)
+    async def _look_at_consumers(self) -> None:
+        standings = await asyncio.to_thread(self._visit.parts.operations.consumers)
+        _replace(self._consumers, rendered("consumers.html", standings=standings))
 
     def _actions(self, names: Sequence[str]) -> None:
-        operations = self._visit.parts.operations
         with ui.element("div").classes("us-row"):
             chosen = ui.select(list(names), label="Projection", value=names[0] if names else None)
             chosen.props("outlined dense").style("min-width: 220px")
+            for action in _DOES:
+                ui.button(
+                    action.title(), on_click=lambda _, wanted=action: self._ask(wanted, str(chosen.value or ""))
+                ).props("flat")
 
-            def name() -> str:
-                return str(chosen.value or "")
+    def _ask(self, action: str, name: str) -> None:
+        with ui.dialog() as dialog, ui.card().classes("us-dialog"):
+            html("h2.html", title=f"{action.title()} “{name}”?")
+            ui.label(_DOES[action])
+            with ui.element("div").classes("us-row").style("justify-content: flex-end"):
+                ui.button("Cancel", on_click=dialog.close).props("flat")
+                go = ui.button(action.title())
 
-            ui.button("Pause", on_click=lambda: self._do(lambda: operations.pause(name()))).props("flat")
-            ui.button("Resume", on_click=lambda: self._do(lambda: operations.resume(name()))).props("flat")
-            ui.button("Rebuild", on_click=lambda: self._rebuild(name())).props("flat")
+        async def take() -> None:
+            go.disable()
+            dialog.close()
+            await self._take(action, name)
+
+        go.on_click(take)
+        dialog.on("hide", dialog.delete)
+        dialog.open()
+
+    async def _take(self, action: str, name: str) -> None:
+        operations = self._visit.parts.operations
+        if action == "rebuild":
+            await self._rebuild(name)
+        else:
+            act = operations.pause if action == "pause" else operations.resume
+            await self._do(lambda: act(name))
 
     async def _do(self, act: Callable[[], None]) -> None:
         self._problem.text = ""
@@ -99,18 +134,20 @@ class _Operations:
             nonlocal progress
             progress = newest
 
-        self._bar.clear()
-        with self._bar:
-            bar = ui.linear_progress(value=0.0, show_value=False).props("rounded instant-feedback")
-            said = ui.label(f"Rebuilding {name}; readers are given the old rows until it has caught up.")
-
         def draw() -> None:
             if progress is not None:
                 bar.value = progress.done / max(progress.total, 1)
                 said.text = f"{name}: {progress.stage}, {progress.done:,} of {progress.total:,} facts"
 
-        with self._bar:
-            timer = ui.timer(0.3, draw)
-        await self._do(lambda: self._visit.parts.operations.rebuild(name, told))
-        timer.cancel()
         self._bar.clear()
+        with self._bar:
+            bar = ui.linear_progress(value=0.0, show_value=False).props('rounded aria-label="Rebuild"')
+            said = ui.label(f"Rebuilding {name}; readers are given the old rows until it has caught up.")
+            ui.timer(_DRAW_SECONDS, draw)
+        await self._do(lambda: self._visit.parts.operations.rebuild(name, told))
+        self._bar.clear()
+
+
+def _replace(place: ui.html, content: str) -> None:
+    if place.content != content:
+        place.set_content(content)

@@ -20,6 +20,7 @@ from projections.overview import GenerationOverview
 from projections.progress import ReportProgress
 from usersplit.conditions import Catalog
 from warehouse.traffic import HitTraffic
+from web.consumer_standings import ConsumerStanding
 
 _COUNTED_AT_ONCE = 4
 
@@ -30,7 +31,11 @@ def _pool_for_counting() -> Executor:
 
 
 class Operations(Protocol):
-    """What operators do with projections."""
+    """What operators look at, and do with projections."""
+
+    def consumers(self) -> Sequence[ConsumerStanding]:
+        """Return where every consumer stands. It waits for Kafka."""
+        ...
 
     def overview(self) -> Sequence[GenerationOverview]:
         """Return where every projection stands."""
@@ -61,7 +66,7 @@ class Parts:
         user_groups: the commands on user groups.
         overrides: the commands of QA.
         catalog: the filters of conditions.
-        operations: projections, for operators.
+        operations: projections and consumers, for operators.
         now: the clock.
         person_of: from the cookies of a request to who is signed in, None for a stranger.
         traffic: counts hits for charts, None where no warehouse is connected.

@@ -13,13 +13,14 @@ from sqlalchemy import Connection
 from commands.split_tests import Request
 from domain.errors import SplitTestNotFound
 from domain.people import can_manage, can_see
-from projections import changelog, current_settings, laid_out, test_list
+from projections import changelog, current_settings, test_list
 from projections.changelog import ChangelogEntry
 from projections.current_settings import CurrentSettings
 from projections.proposals import Proposal
 from projections.test_list import ListedSplitTest, Onlooker
 from web.conditions_shown import reader
 from web.frame import Visit
+from web.late_servers import late_servers
 from web.rendering import html
 
 _LOOK_EVERY_SECONDS: Final = 2.0
@@ -87,7 +88,7 @@ def read_test(visit: Visit, key: str) -> SeenTest:
             listed=listed,
             settings=without_hidden(settings, visible),
             proposal=current_settings.pending_proposal(connection, key) if settings.pending_group else None,
-            missing_on=laid_out.not_laid_out(connection, [key]).get(key, ()),
+            missing_on=late_servers(connection, [key]).get(key, ()),
             entries=changelog.entries(
                 connection, key, limit=_MOST_ENTRIES, visible=visible, read=reader(visit.parts.catalog)
             ),

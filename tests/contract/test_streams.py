@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -9,11 +10,13 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from streams.groups import ConsumerGroups
 from streams.kafka_broker import KafkaBroker
 from streams.memory import MemoryBroker
 from streams.message_runs import in_runs
 from streams.messages import Message, MessageRun, OutgoingMessage, Topic, TopicPartition
-from streams.ports import Broker, LogReader, OffsetOutOfRange, Source, StreamError, UnknownTopic
+from streams.ports import Broker, BrokerAway, LogReader, OffsetOutOfRange, Source, StreamError, UnknownTopic
+from tests.support.terminal import wait_until
 
 PARTITIONS = 4
 """As many as the embedded broker gives every topic."""
@@ -28,6 +31,11 @@ class World:
     broker: Broker
     bootstrap_servers: str = ""
     topic: str = ""
+
+    @property
+    def groups(self) -> ConsumerGroups:
+        assert isinstance(self.broker, MemoryBroker | KafkaBroker)
+        return self.broker.groups()
 
     def committed(self, group: str, partition: TopicPartition) -> int | None:
         if isinstance(self.broker, MemoryBroker):
@@ -149,6 +157,31 @@ def values_by_key(messages: Sequence[Message]) -> dict[bytes | None, list[bytes 
     for message in messages:
         found.setdefault(message.key, []).append(message.value)
     return found
+
+
+def test_a_group_is_behind_by_what_it_did_not_commit_and_has_the_members_it_has(world: World) -> None:
+    group = f"group-{uuid4().hex}"
+    groups = world.groups
+
+    def has_coordinator() -> bool:  # a broker that has just started looks for one
+        with suppress(BrokerAway):
+            return groups.standing(group, world.topic).behind == 0
+        return False
+
+    wait_until("the broker tells of the group", has_coordinator)
+    send(world.broker, numbered(world.topic, 100))
+    never = groups.standing(group, world.topic)
+    assert (never.behind, never.members or 0) == (100, 0)
+    source = join(world, group, Listener())
+    found = read(source, 100)
+    newest: dict[TopicPartition, int] = {}
+    for message in found[:60]:
+        newest[message.topic, message.partition] = message.offset + 1
+    source.commit(newest)
+    wait_until("the commit is seen", lambda: groups.standing(group, world.topic).behind == 100 - sum(newest.values()))
+    assert groups.standing(group, world.topic).members in {1, None}
+    source.close()
+    assert groups.standing(group, world.topic).members in {0, None}
 
 
 def test_messages_of_one_key_arrive_in_the_order_they_were_sent(world: World, joined: tuple[Source, Listener]) -> None:

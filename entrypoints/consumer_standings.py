@@ -1,0 +1,130 @@
+"""Where consumers stand: those of the log by their checkpoints in the database, those of hits by Kafka's own word."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from consumers.bi_sink import GROUP as BI_SINK_GROUP
+from consumers.code_deployed import GROUP as CODE_DEPLOYED_GROUP
+from consumers.notifier import CHECKPOINT as NOTIFIER_CHECKPOINT
+from consumers.relay import CHECKPOINT as RELAY_CHECKPOINT
+from entrypoints.backbone import Backbone
+from events.checkpoints import position_of
+from events.store import EventStore
+from projections import current_settings, laid_out, preparation_steps
+from streams.groups import ConsumerGroups
+from streams.ports import StreamError
+from streams.topics import HITS
+from web.consumer_standings import ConsumerStanding, ConsumerState
+
+_LATE: Final = timedelta(minutes=2)
+_IS_IT_RUNNING: Final = "is its process running? Read its log"
+_NO_KAFKA: Final = "tell serve where Kafka is (USERSPLIT_KAFKA_BOOTSTRAP_SERVERS) to see it here"
+
+
+class ConsumerStandings:
+    """Reads where every consumer stands; it waits for the database and for Kafka. Safe to share between threads.
+
+    Args:
+        backbone: the log and the read models.
+        groups: tells how Kafka's consumer groups stand, None where serve does not know Kafka.
+        now: the clock.
+    """
+
+    def __init__(self, backbone: Backbone, groups: ConsumerGroups | None, *, now: Callable[[], datetime]) -> None:
+        self._backbone = backbone
+        self._groups = groups
+        self._now = now
+
+    def read(self) -> Sequence[ConsumerStanding]:
+        """Return them, those of the log first."""
+        now = self._now()
+        with self._backbone.reading() as connection:
+            found = [
+                _follower(
+                    connection, self._backbone.store, now, "relay", "facts and configs to Kafka", RELAY_CHECKPOINT
+                ),
+                _follower(connection, self._backbone.store, now, "notifier", "tells managers", NOTIFIER_CHECKPOINT),
+                _preparer(connection, now),
+                *_laid_out(connection, now),
+            ]
+        return [
+            *found,
+            self._group("bi-sink", "hits into BI", BI_SINK_GROUP),
+            self._group("code-deployed", "the first production hit of a test becomes a fact", CODE_DEPLOYED_GROUP),
+        ]
+
+    def _group(self, name: str, does: str, group: str) -> ConsumerStanding:
+        if self._groups is None:
+            return ConsumerStanding(name=name, does=does, state="not known", behind=None, unit="hits", advice=_NO_KAFKA)
+        try:
+            standing = self._groups.standing(group, HITS)
+        except StreamError as error:
+            return ConsumerStanding(
+                name=name, does=does, state="not known", behind=None, unit="hits", advice=str(error)
+            )
+        state: ConsumerState = "behind" if standing.behind else "up to date"
+        if standing.members == 0:
+            state = "nobody reads"
+        return ConsumerStanding(
+            name=name,
+            does=does,
+            state=state,
+            behind=standing.behind,
+            unit="hits",
+            members=standing.members,
+            advice=_IS_IT_RUNNING if state == "nobody reads" else "",
+        )
+
+
+def _follower(
+    connection: Connection, store: EventStore, now: datetime, name: str, does: str, checkpoint: str
+) -> ConsumerStanding:
+    position, head = position_of(connection, checkpoint), store.head()
+    waiting = store.read(after=position, limit=1) if position < head else []
+    if not waiting:
+        return ConsumerStanding(name=name, does=does, state="up to date", behind=0)
+    since = waiting[0].recorded_at
+    is_late = now - since > _LATE
+    return ConsumerStanding(
+        name=name,
+        does=does,
+        state="late" if is_late else "behind",
+        behind=head - position,
+        since=since,
+        advice=_IS_IT_RUNNING if is_late else "",
+    )
+
+
+def _preparer(connection: Connection, now: datetime) -> ConsumerStanding:
+    waiting = len(current_settings.pending(connection))
+    steps = preparation_steps.under_way(connection)
+    newest = max((step.at for step in steps), default=None)
+    is_late = bool(waiting) and newest is not None and now - newest > _LATE
+    state: ConsumerState = "late" if is_late else "behind" if waiting else "up to date"
+    return ConsumerStanding(
+        name="preparer",
+        does="counts users and draws split groups",
+        state=state,
+        behind=waiting,
+        unit="settings groups",
+        since=min((step.started_at for step in steps), default=None) if waiting else None,
+        advice=_IS_IT_RUNNING if is_late else "",
+    )
+
+
+def _laid_out(connection: Connection, now: datetime) -> Iterator[ConsumerStanding]:
+    looked = [server.known_at for server in laid_out.servers(connection)]
+    if looked:
+        is_late = now - max(looked) > _LATE
+        yield ConsumerStanding(
+            name="laid-out",
+            does="what servers have laid out",
+            state="late" if is_late else "up to date",
+            behind=None if is_late else 0,
+            unit="reports",
+            since=max(looked) if is_late else None,
+            advice=_IS_IT_RUNNING if is_late else "",
+        )

@@ -1,0 +1,87 @@
+"""How consumer groups of Kafka stand, asked by an admin client: nobody joins a group to see it."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # its own public name
+
+from streams.groups import GroupStanding
+from streams.kafka_errors import logs_errors, made, translated
+from streams.ports import BrokerAway, UnknownTopic
+
+_ANSWER_SECONDS: Final = 5.0
+_NEVER_COMMITTED: Final = -1001
+_CANNOT_TELL: Final = frozenset(
+    {
+        KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - librdkafka's embedded broker, which keeps no list of members
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    }
+)
+
+
+class KafkaGroups:
+    """A `streams.groups.ConsumerGroups` over Kafka. `settings` are librdkafka's; nothing is connected yet."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._admin = made(AdminClient, {**settings, "error_cb": logs_errors("groups")})
+
+    def standing(self, group: str, topic: str) -> GroupStanding:
+        """See `ConsumerGroups.standing`."""
+        partitions = self._partitions(topic)
+        wanted = [ConsumerGroupTopicPartitions(group, list(partitions))]
+        offsets = _answer(
+            lambda: self._admin.list_consumer_group_offsets(wanted, request_timeout=_ANSWER_SECONDS)[group].result(
+                _ANSWER_SECONDS
+            ),
+            f"asking for the offsets of the group {group}",
+        )
+        committed = {each.partition: each.offset for each in offsets.topic_partitions or ()}
+        starts = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        ends = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        behind = 0
+        for number, end in ends.items():
+            at = committed.get(number, _NEVER_COMMITTED)
+            # Retention may have taken what the group has not read: nobody can be behind by that any more.
+            behind += max(end - max(at, starts[number]), 0)
+        return GroupStanding(behind=behind, members=self._members(group))
+
+    def _partitions(self, topic: str) -> list[KafkaPartition]:
+        try:
+            found = self._admin.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
+        except KafkaException as error:
+            raise translated(error.args[0], f"looking for the topic {topic}") from error
+        if not found.partitions:
+            raise UnknownTopic(topic)
+        return [KafkaPartition(topic, number) for number in found.partitions]
+
+    def _offsets(self, partitions: list[KafkaPartition], wanted: OffsetSpec) -> dict[int, int]:
+        futures = self._admin.list_offsets(dict.fromkeys(partitions, wanted), request_timeout=_ANSWER_SECONDS)
+        return {
+            partition.partition: _answer(
+                partial(future.result, _ANSWER_SECONDS), "asking for the ends of a topic"
+            ).offset
+            for partition, future in futures.items()
+        }
+
+    def _members(self, group: str) -> int | None:
+        try:
+            found = self._admin.describe_consumer_groups([group], request_timeout=_ANSWER_SECONDS)[group]
+            return len(found.result(_ANSWER_SECONDS).members)
+        except KafkaException as error:
+            if error.args[0].code() in _CANNOT_TELL:
+                return None
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return 0
+            raise translated(error.args[0], f"asking for the members of the group {group}") from error
+
+
+def _answer(ask: Callable[[], Any], doing: str) -> Any:
+    try:
+        return ask()
+    except KafkaException as error:
+        raise translated(error.args[0], doing) from error
+    except TimeoutError as error:
+        raise BrokerAway(f"{doing}: no answer within {_ANSWER_SECONDS:.0f} seconds") from error
