@@ -54,7 +54,6 @@ STEPS: Final[Mapping[Action, Step]] = {
     "unpublish": Step(
         label="Back to Draft",
         does="Nobody but its author, its managers and superusers sees the test any more, and nobody gets its variants.",
-        color="grey",
     ),
     "discard": Step(
         label="Discard",

@@ -6,16 +6,16 @@ from pathlib import Path
 import duckdb
 from playwright.sync_api import Page, expect
 
-from tests.support.pages import Pages, choose, fill, settle
+from tests.support.pages import USERS, Pages, choose, fill, settle
 
-USERS = 20_000
 RUSSIA = [{"filter": "country_id", "operator": "in", "value": ["50"]}]
 
 
-def settings(*names: str, conditions: object = (), percent: int = 20) -> dict[str, object]:
+def settings(*names: str, year: int, conditions: object = (), percent: int = 20) -> dict[str, object]:
+    """Settings in a year of their own, in which no other test's tests run."""
     return {
-        "starts_at": "2026-01-01",
-        "ends_at": "2027-06-01",
+        "starts_at": f"{year}-01-01",
+        "ends_at": f"{year}-06-01",
         "conditions": conditions or [],
         "total_percent": percent,
         "variants": [{"name": name, "control": name == "control"} for name in names],
@@ -34,12 +34,14 @@ def figure(page: Page) -> str:
 
 
 def test_numbers_of_users_follow_the_conditions_as_they_are_edited(pages: Pages) -> None:
-    settle(pages, "russians", settings("control", "red", conditions=RUSSIA))
-    settle(pages, "for_phones", settings("control", "red"), type_="mobile")
+    settle(pages, "russians", settings("control", "red", conditions=RUSSIA, year=2041))
+    settle(pages, "for_phones", settings("control", "red", year=2041), type_="mobile")
     with pages.commands("ann") as (commands, request):
         commands.create(request, key="edited", name="To be edited")
     with pages.signed_in("ann") as page:
         page.goto("/tests/edited/settings")
+        fill(page, "First moment (UTC)", "2041-02-01T00:00")
+        fill(page, "End (UTC), excluded", "2041-03-01T00:00")
         live = page.locator("section", has=page.get_by_role("heading", name="Users, as you edit"))
         expect(page.locator("[data-live=users]")).to_have_text(f"{USERS:,}")
         expect(live).to_contain_text(re.compile(r"as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"))
@@ -70,8 +72,8 @@ def test_numbers_of_users_follow_the_conditions_as_they_are_edited(pages: Pages)
 def test_a_preview_tells_estimate_overlaps_effects_and_moves_and_is_marked_when_it_is_of_an_earlier_edit(
     pages: Pages,
 ) -> None:
-    settle(pages, "same_type", settings("control", "red", percent=100))
-    settle(pages, "previewed", settings("control", "green", conditions=RUSSIA, percent=40))
+    settle(pages, "same_type", settings("control", "red", percent=100, year=2042))
+    settle(pages, "previewed", settings("control", "green", conditions=RUSSIA, percent=40, year=2042))
     with pages.signed_in("ann") as page:
         page.goto("/tests/previewed/settings")
         fill(page, "Total percent of users", "20")

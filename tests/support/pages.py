@@ -39,6 +39,8 @@ from warehouse.generated_users import generate_duckdb
 PASSWORD: Final = "a sentence rather than a word"  # noqa: S105 - of accounts that exist for a test
 CHROMIUM: Final = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 ARGUMENTS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+USERS: Final = 20_000
+"""So many users there are to be counted."""
 PATIENCE_MILLISECONDS: Final = 20_000
 # A hash that is worth a password takes 50 ms; those of these tests guard nothing.
 QUICK_PASSWORDS: Final = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
@@ -183,24 +185,21 @@ def chromium(pytestconfig: pytest.Config) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def pages(
-    chromium: Browser,
-    migrated_sqlite_file: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
-) -> Iterator[Pages]:
-    """The pages of a fresh database, with the preparer at work; one for all tests of a module, for it takes seconds.
+@pytest.fixture(scope="session")
+def pages(chromium: Browser, migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    """The pages of a database with `USERS` users, and the preparer at work: one for all tests, for it takes seconds.
 
-    People: ann and bob are managers, vera is a viewer, quinn of QA, sue a superuser. A module's `USERS` is how many
-    users there are to be counted; without it no users table is connected.
+    People: ann and bob are managers, vera is a viewer, quinn of QA, sue a superuser. Each test makes tests of its own,
+    by keys that no other one uses.
     """
     directory = tmp_path_factory.mktemp("pages")
     url = f"sqlite:///{shutil.copy(migrated_sqlite_file, directory / 'pages.db')}"
     port = free_port()
-    settings = {"USERSPLIT_DATABASE_URL": url, "USERSPLIT_LOG_LEVEL": "WARNING"}
-    if users := getattr(request.module, "USERS", 0):
-        settings["USERSPLIT_USERS_URL"] = users_in(directory / "users.duckdb", users)
+    settings = {
+        "USERSPLIT_DATABASE_URL": url,
+        "USERSPLIT_LOG_LEVEL": "WARNING",
+        "USERSPLIT_USERS_URL": users_in(directory / "users.duckdb", USERS),
+    }
     served = Pages(url=f"http://127.0.0.1:{port}", database_url=url, browser=chromium)
     people: dict[str, Role] = {"ann": "manager", "bob": "manager", "vera": "viewer", "quinn": "qa", "sue": "superuser"}
     for name, role in people.items():
