@@ -54,12 +54,14 @@ class MemoryConfigs:
         if known is not None and known.position >= config.position:
             return False
         self.published.publish({**self.published.current.by_place, place: config})
+        self.published.tell()
         return True
 
     def forget(self, key: str) -> None:
         """Drop the config of the test `key`, as if its file were removed; also by place: `~overrides`."""
         kept = {place: config for place, config in self.published.current.by_place.items() if place != key}
         self.published.publish(kept)
+        self.published.tell()
 
     def find(self, key: str) -> SplitTestConfig | None:
         """Return the config of the test `key`, or None for an unknown one."""

@@ -136,8 +136,10 @@ class _Reloader:
 
     def look(self) -> None:
         with self._look_lock:
-            if self._source.look():
+            was_read = self._source.look()
+            if was_read:
                 self.read_at = self._monotonic()
+        self._source.published.looked(was_read=was_read)
 
     def run(self) -> None:
         while not self.stop.wait(self._reload_seconds):
