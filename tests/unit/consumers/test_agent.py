@@ -65,7 +65,7 @@ def test_older_and_equal_positions_are_ignored(tmp_path: Path) -> None:
     assert position_on_disk(tmp_path) == 6
 
 
-@settings(deadline=None)  # it writes files and waits for the disk
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 9)), max_size=12), st.integers(1, 4))
 def test_duplicates_and_any_order_leave_the_newest_of_each_test(
     tmp_path_factory: pytest.TempPathFactory, sent: list[tuple[str, int]], batch_size: int

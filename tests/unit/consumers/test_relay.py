@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -7,15 +7,15 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, update
 from sqlalchemy.exc import OperationalError
 
 from consumers import republish_requests
-from consumers.leadership import FileLeaderLock, PostgresLeaderLock, leader_lock
+from consumers.leadership import FileLeaderLock
 from consumers.relay import CHECKPOINT, ConfigProjectionBehind
 from consumers.relay_records import HEARTBEAT_KEY
 from events.checkpoints import move, position_of
-from events.database import open_database, write_transaction
+from events.database import write_transaction
 from events.errors import CheckpointMoved
 from events.facts import (
     PreparedVariant,
@@ -36,23 +36,14 @@ from tests.support.relayed_facts import (
     append,
     create,
     discard,
-    pause,
     publish,
     relay_of,
-    resume,
     start,
     store_of,
     unpublish,
 )
 
 NOW = datetime(2026, 5, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def postgres_engine(postgres_url: str) -> Iterator[Engine]:
-    engine = open_database(postgres_url)
-    yield engine
-    engine.dispose()
 
 
 def a_clock() -> datetime:
@@ -384,35 +375,6 @@ def test_the_relay_fulfils_wishes_by_itself_and_waits_a_database_outage_out(
     assert caplog.text.count("the relay waits for the database") == 2
 
 
-def test_a_relay_whose_connections_are_all_cut_goes_on_by_itself(migrated_postgres_url: str) -> None:
-    engine, relays = open_database(migrated_postgres_url), open_database(migrated_postgres_url)
-    store, broker, stop = store_of(engine), a_broker(), Event()
-    create(store, "a")
-    relay = relay_of(relays, broker, now=lambda: datetime.now(UTC))
-    thread = Thread(target=relay.run, args=(stop,), kwargs={"idle_seconds": 0.01, "retry_seconds": 0.05}, daemon=True)
-    thread.start()
-    deadline, expected = monotonic() + 30, 3
-    for cut in range(4):
-        while checkpoint(engine) < expected:
-            assert monotonic() < deadline
-            assert thread.is_alive()
-            sleep(0.01)
-        if cut < 3:
-            expected = pause(store, "a") if cut % 2 else publish(store, "a") if cut == 0 else resume(store, "a")
-            with engine.connect() as connection:
-                connection.execute(
-                    text(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                    )
-                )
-    stop.set()
-    thread.join(timeout=10)
-    assert not thread.is_alive()
-    for opened in (engine, relays):
-        opened.dispose()
-
-
 def test_a_relay_that_lost_its_lock_stops_to_lead_although_it_waits_for_the_broker(sqlite_database: Engine) -> None:
     create(store_of(sqlite_database), "a")
     lock = FileLeaderLock(Path(f"{sqlite_database.url.database}.relay.lock"))
@@ -453,50 +415,6 @@ def test_a_relay_that_lost_its_lock_stops_to_lead_although_it_waits_for_the_brok
     thread.join(timeout=10)
     assert led == [True, False]
     assert not thread.is_alive()
-
-
-def test_a_leader_lock_is_held_by_one_until_it_is_released(database: Engine) -> None:
-    first, second = leader_lock(database, "relay"), leader_lock(database, "relay")
-    other = leader_lock(database, "something else")
-    assert first.try_acquire()
-    assert first.try_acquire()
-    assert not second.try_acquire()
-    assert other.try_acquire()
-    assert first.still_held()
-    assert not second.still_held()
-    first.release()
-    first.release()
-    assert not first.still_held()
-    assert second.try_acquire()
-    second.release()
-    other.release()
-
-
-def test_whose_connection_was_lost_does_not_lead_any_more(postgres_engine: Engine) -> None:
-    first, second = PostgresLeaderLock(postgres_engine, "relay"), PostgresLeaderLock(postgres_engine, "relay")
-    assert first.try_acquire()
-    with postgres_engine.connect() as connection:
-        connection.execute(
-            text(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
-                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            )
-        )
-    assert not first.still_held()
-    first.release()
-    assert second.try_acquire()
-    second.release()
-
-
-def test_a_database_in_memory_has_no_leader_lock() -> None:
-    with pytest.raises(ValueError, match="give SQLite a file"):
-        leader_lock(open_database("sqlite://"), "relay")
-
-
-def test_the_lock_of_a_sqlite_database_is_a_file_beside_it(sqlite_database: Engine) -> None:
-    lock = leader_lock(sqlite_database, "relay")
-    assert isinstance(lock, FileLeaderLock)
-    assert str(lock._path) == f"{sqlite_database.url.database}.relay.lock"
 
 
 def settings_proposed(key: str, variants: tuple[ProposedVariant, ...]) -> SettingsGroupProposed:
