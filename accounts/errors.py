@@ -5,6 +5,7 @@ AccountsError
 ├── WrongPassword      no account of that name has that password
 ├── TooManyAttempts    too many wrong passwords lately
 ├── NotAllowed         the role, or the token's scopes, do not include it
+├── NotByToken         a person does this, an API token does not
 ├── CrossSite          a browser was made to ask by a page of somebody else
 ├── AccountExists      the name is taken
 ├── NoSuchAccount      there is no account of that name
@@ -62,6 +63,13 @@ class NotAllowed(AccountsError):
     def __init__(self, name: str, permission: str, detail: str) -> None:
         super().__init__(f"{name} may not {permission}: {detail}; ask a superuser for it")
         self.permission = permission
+
+
+class NotByToken(AccountsError):
+    """A token can be in anybody's hands, say in a page's source: it gets no hold on its owner's account."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"this is for {name} in person, and not for an API token; sign in for it")
 
 
 class CrossSite(AccountsError):

@@ -69,6 +69,7 @@ STATUS_OF: Final[Mapping[type[Exception], int]] = MappingProxyType(
         accounts_errors.ProviderUnavailable: 503,
         accounts_errors.TooManyAttempts: 429,
         accounts_errors.NotAllowed: 403,
+        accounts_errors.NotByToken: 403,
         accounts_errors.CrossSite: 403,
         accounts_errors.AccountExists: 409,
         accounts_errors.LastSuperuser: 409,

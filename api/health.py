@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from accounts.identity import Identity
 from api.errors import problem
-from api.identify import needs
+from api.identify import Needs
 from api.parts import Parts
 from projections import models
 from projections.overview import overview
@@ -38,7 +38,7 @@ def ready(request: Request) -> Any:
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-def metrics(request: Request, _: Annotated[Identity, Depends(needs("read"))]) -> Response:
+def metrics(request: Request, _: Annotated[Identity, Depends(Needs("read"))]) -> Response:
     """Return the process's metrics; Prometheus sends an API token with the scope `read`."""
     kind, body = request.app.state.render_metrics()
     return Response(body, media_type=kind)

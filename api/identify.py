@@ -1,6 +1,6 @@
 """Who sends a request, and whether that person may: the dependency of every endpoint but a few."""
 
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Request, Security
@@ -9,7 +9,7 @@ from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from accounts.desk import Desk
-from accounts.errors import CrossSite, NotSignedIn
+from accounts.errors import CrossSite, NotByToken, NotSignedIn
 from accounts.identity import Identity, Permission
 from accounts.origin import SAFE_METHODS, is_our_own
 from accounts.sessions import COOKIE
@@ -51,21 +51,24 @@ def _known(connection: HTTPConnection, desk: Desk) -> Identity | None:
     return identity
 
 
-def needs(permission: Permission) -> Callable[[Request], Awaitable[Identity]]:
-    """Return the dependency that lets in who has `permission`.
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The dependency that lets in who has a permission."""
 
-    It raises NotSignedIn, CrossSite or NotAllowed; see `api.errors`.
-    """
+    permission: Permission
 
-    async def identify(request: Request) -> Identity:
+    async def __call__(self, request: Request) -> Identity:
+        """Return who asks.
+
+        Raises:
+            NotSignedIn, CrossSite, NotAllowed: see `api.errors`.
+        """
         desk: Desk = request.app.state.desk
         identity = _known(request, desk)
         if identity is None:
             identity = await run_in_threadpool(identity_of, request, desk, public_url=request.app.state.public_url)
-        identity.require(permission)
+        identity.require(self.permission)
         return identity
-
-    return identify
 
 
 def maybe_identity(request: Request) -> Identity | None:
@@ -76,10 +79,19 @@ def maybe_identity(request: Request) -> Identity | None:
         return None
 
 
-Reader: TypeAlias = Annotated[Identity, Depends(needs("read"))]
-Evaluator: TypeAlias = Annotated[Identity, Depends(needs("evaluate"))]
-Overrider: TypeAlias = Annotated[Identity, Depends(needs("override"))]
-Creator: TypeAlias = Annotated[Identity, Depends(needs("create"))]
-Steerer: TypeAlias = Annotated[Identity, Depends(needs("steer"))]
-Operator: TypeAlias = Annotated[Identity, Depends(needs("operate"))]
-Administrator: TypeAlias = Annotated[Identity, Depends(needs("administer"))]
+def _in_person(identity: Annotated[Identity, Depends(Needs("evaluate"))]) -> Identity:
+    if identity.token_id:
+        raise NotByToken(identity.name)
+    return identity
+
+
+Person: TypeAlias = Annotated[Identity, Depends(_in_person)]
+"""Somebody who is signed in; not an API token, which may be in anybody's hands."""
+
+Reader: TypeAlias = Annotated[Identity, Depends(Needs("read"))]
+Evaluator: TypeAlias = Annotated[Identity, Depends(Needs("evaluate"))]
+Overrider: TypeAlias = Annotated[Identity, Depends(Needs("override"))]
+Creator: TypeAlias = Annotated[Identity, Depends(Needs("create"))]
+Steerer: TypeAlias = Annotated[Identity, Depends(Needs("steer"))]
+Operator: TypeAlias = Annotated[Identity, Depends(Needs("operate"))]
+Administrator: TypeAlias = Annotated[Identity, Depends(Needs("administer"))]

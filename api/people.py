@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.desk import Desk
 from accounts.directory import Account
-from accounts.errors import NotAllowed
+from accounts.errors import NotByToken
 from accounts.identity import Permission, Role
 from accounts.tokens import ApiToken
 from api.audit import address_of, note_change
-from api.identify import Administrator, Evaluator
+from api.identify import Administrator, Evaluator, Person
 from api.texts import AwareMoment, StorableText
 
 router = APIRouter(prefix="/api/v1", tags=["people"])
@@ -129,7 +129,7 @@ def set_password(request: Request, desk: DeskHere, _: Administrator, name: Stora
 
 
 @router.post("/me/password", summary="Change my password", status_code=204)
-def change_own_password(request: Request, desk: DeskHere, identity: Evaluator, new: OwnNewPassword) -> None:
+def change_own_password(request: Request, desk: DeskHere, identity: Person, new: OwnNewPassword) -> None:
     """Set it, and end all my sessions, this one too. The current one is asked for, and guesses are counted."""
     desk.check_password(identity.name, new.current_password, address=address_of(request))
     desk.directory.set_password(identity.name, new.password)
@@ -142,17 +142,17 @@ def list_tokens(
     identity: Evaluator,
     everybody: Annotated[bool, Query(description="Those of all accounts; for superusers")] = False,  # noqa: FBT002 - a query has names
 ) -> list[TokenDocument]:
-    """Return the tokens, the newest first, without their secrets."""
+    """Return the tokens, the newest first, without their secrets; to a token only with the scope `administer`."""
     if everybody:
         identity.require("administer")
+    elif identity.token_id and not identity.may("administer"):
+        raise NotByToken(identity.name)
     return [_token(token) for token in desk.tokens.of(None if everybody else identity.name)]
 
 
 @router.post("/tokens", summary="Make an API token", status_code=201)
-def create_token(request: Request, desk: DeskHere, identity: Evaluator, new: NewToken) -> ShownToken:
+def create_token(request: Request, desk: DeskHere, identity: Person, new: NewToken) -> ShownToken:
     """Make a token that speaks for you. Its text is in this answer and nowhere else."""
-    if identity.token_id:
-        raise NotAllowed(identity.name, "make tokens", "a token makes no tokens, or it could outlive its end")
     token, text = desk.tokens.create(identity.name, label=new.label, scopes=new.scopes, expires_at=new.expires_at)
     note_change(request, f"token {token.token_id} made with the scopes {' '.join(token.scopes)}")
     return ShownToken(token=text, **_token(token).model_dump())
@@ -160,7 +160,9 @@ def create_token(request: Request, desk: DeskHere, identity: Evaluator, new: New
 
 @router.delete("/tokens/{token_id}", summary="Revoke an API token", status_code=204)
 def revoke_token(request: Request, desk: DeskHere, identity: Evaluator, token_id: StorableText) -> None:
-    """Take a token back, for good; superusers anybody's."""
+    """Take a token back, for good; superusers anybody's. A token can be its own end, and no other's."""
+    if identity.token_id not in {"", token_id} and not identity.may("administer"):
+        raise NotByToken(identity.name)
     desk.tokens.revoke(token_id, account=None if identity.may("administer") else identity.name)
     note_change(request, f"token {token_id} revoked")
 

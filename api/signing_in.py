@@ -13,7 +13,7 @@ from accounts.openid import OpenIdDesk
 from accounts.origin import is_foreign
 from accounts.sessions import COOKIE
 from api.audit import address_of, note_identity, note_sign_in
-from api.identify import needs
+from api.identify import Needs
 
 SIGN_OUT: Final = "/api/v1/session/openid/sign-out"
 """Where a browser signs out of the identity provider."""
@@ -101,6 +101,6 @@ def sign_out(request: Request, everywhere: bool = False) -> Response:  # noqa: F
 
 
 @router.get("/api/v1/me", summary="Who I am")
-def me(identity: Annotated[Identity, Depends(needs("evaluate"))]) -> Any:
+def me(identity: Annotated[Identity, Depends(Needs("evaluate"))]) -> Any:
     """Return the account behind the session or the token."""
     return me_of(identity)

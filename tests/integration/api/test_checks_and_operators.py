@@ -184,7 +184,7 @@ def test_everybody_makes_lists_and_revokes_their_own_tokens(api: Api) -> None:
 
 def test_a_token_makes_no_tokens(api: Api) -> None:
     new = {"label": "ci", "scopes": ["read"]}
-    assert api.refused("root", "POST", "/api/v1/tokens", json=new) == (403, "NotAllowed")
+    assert api.refused("root", "POST", "/api/v1/tokens", json=new) == (403, "NotByToken")
 
 
 def test_a_session_changes_nothing_for_a_page_of_somebody_else(api: Api) -> None:
