@@ -16,6 +16,7 @@ from projections import user_groups
 from projections.changelog import ChangelogEntry
 from projections.user_groups import ListedUserGroup
 from usersplit.conditions import ConditionsError, parse
+from web.asking import ask, button
 from web.condition_builder import ConditionBuilder
 from web.conditions_shown import readable_conditions, reader
 from web.frame import NotFound, Visit, card, empty, frame, head, note
@@ -67,7 +68,7 @@ async def build_new(visit: Visit) -> Response | None:
                 field.props("outlined dense").style("width: 100%")
             problem = ui.label().classes("us-error").props("role=alert")
 
-            async def create() -> None:
+            async def create() -> str:
                 wanted = (key.value or "").strip()
                 try:
                     await asyncio.to_thread(
@@ -79,12 +80,12 @@ async def build_new(visit: Visit) -> Response | None:
                         )
                     )
                 except REFUSALS as error:
-                    problem.text = refused(error, by=visit.person.name)
-                    return
+                    return refused(error, by=visit.person.name)
                 ui.navigate.to(address_of(wanted))
+                return ""
 
             with ui.element("div").classes("us-row"):
-                ui.button("Create and go on to its conditions", on_click=create)
+                button("Create and go on to its conditions", create, problem)
                 ui.button("Cancel", on_click=lambda: ui.navigate.to("/groups")).props("flat")
     return None
 
@@ -132,7 +133,6 @@ class _Group:
             with ui.element("div").classes("us-row"):
                 for action in _POSSIBLE.get(group.status, ()) if seen.may_steer else ():
                     self._step(action)
-        self._problem = ui.label().classes("us-error").props("role=alert")
         with ui.element("div").classes("us-columns"):
             with card("Who is in it"):
                 self._conditions()
@@ -144,9 +144,14 @@ class _Group:
         commands = self._visit.parts.user_groups
         take: Callable[[Request, str], Any] = getattr(commands, action)
         target = "/groups" if action == "discard" else address_of(self._seen.group.key)
-        ui.button(label, on_click=lambda: self._do(lambda request: take(request, self._seen.group.key), target)).props(
+        group = self._seen.group
+
+        async def act() -> str:
+            return await self._do(lambda request: take(request, group.key), target)
+
+        ui.button(label, on_click=lambda: ask(f"{label}: {group.name}?", does, act, label=label, color=color)).props(
             f"color={color} {'flat' if action == 'discard' else ''}"
-        ).tooltip(does)
+        )
 
     def _conditions(self) -> None:
         group, catalog = self._seen.group, self._visit.parts.catalog
@@ -155,6 +160,7 @@ class _Group:
             note(said if group.settings_group else "No conditions yet.")
             return
         wrong = ui.label().classes("us-error").props("role=alert")
+        problem = ui.label().classes("us-error").props("role=alert")
 
         def edited(document: list[Any]) -> None:
             try:
@@ -170,21 +176,20 @@ class _Group:
 
         document: list[Any] = msgspec.json.decode(group.conditions)
         builder = ConditionBuilder(document, catalog, edited)
-        save = ui.button(
-            "Use these conditions",
-            on_click=lambda: self._do(
-                lambda request: self._visit.parts.user_groups.propose_conditions(request, group.key, builder.document),
-                address_of(group.key),
-            ),
-        )
 
-    async def _do(self, act: Callable[[Request], Any], target: str) -> None:
+        async def use() -> str:
+            propose = self._visit.parts.user_groups.propose_conditions
+            return await self._do(lambda request: propose(request, group.key, builder.document), address_of(group.key))
+
+        save = button("Use these conditions", use, problem)
+
+    async def _do(self, act: Callable[[Request], Any], target: str) -> str:
         group = self._seen.group
         try:
             await asyncio.to_thread(
                 lambda: act(Request(actor=self._visit.acting("steer"), expected_version=group.version))
             )
         except REFUSALS as error:
-            self._problem.text = refused(error, by=self._visit.person.name)
-            return
+            return refused(error, by=self._visit.person.name)
         ui.navigate.to(target)
+        return ""

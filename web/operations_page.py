@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 
 from projections import laid_out
 from projections.laid_out import Server
 from projections.overview import GenerationOverview
 from projections.progress import Progress
+from web.asking import ask
 from web.frame import Visit, card, frame, head
 from web.late_servers import late_servers
 from web.refusals import REFUSALS, refused
@@ -94,38 +95,29 @@ class _Operations:
                 ).props("flat")
 
     def _ask(self, action: str, name: str) -> None:
-        with ui.dialog() as dialog, ui.card().classes("us-dialog"):
-            html("h2.html", title=f"{action.title()} “{name}”?")
-            ui.label(_DOES[action])
-            with ui.element("div").classes("us-row").style("justify-content: flex-end"):
-                ui.button("Cancel", on_click=dialog.close).props("flat")
-                go = ui.button(action.title())
-
-        async def take() -> None:
-            go.disable()
-            dialog.close()
-            await self._take(action, name)
-
-        go.on_click(take)
-        dialog.on("hide", dialog.delete)
-        dialog.open()
-
-    async def _take(self, action: str, name: str) -> None:
         operations = self._visit.parts.operations
-        if action == "rebuild":
-            await self._rebuild(name)
-        else:
-            act = operations.pause if action == "pause" else operations.resume
-            await self._do(lambda: act(name))
 
-    async def _do(self, act: Callable[[], None]) -> None:
+        async def take() -> str:
+            if action == "rebuild":
+                # It takes minutes: its bar is on the page, and neither the dialog nor the page need stay for it.
+                background_tasks.create(self._rebuild(name), name=f"rebuild of {name}")
+                return ""
+            act = operations.pause if action == "pause" else operations.resume
+            return await self._do(lambda: act(name))
+
+        label = action.title()
+        ask(f"{label} “{name}”?", _DOES[action], take, label=label)
+
+    async def _do(self, act: Callable[[], None]) -> str:
         self._problem.text = ""
         try:
             await asyncio.to_thread(self._visit.acting, "operate")
             await asyncio.to_thread(act)
         except REFUSALS as error:
-            self._problem.text = refused(error, by=self._visit.person.name)
-        await self._look()
+            return refused(error, by=self._visit.person.name)
+        finally:
+            await self._look()
+        return ""
 
     async def _rebuild(self, name: str) -> None:
         progress: Progress | None = None
@@ -144,7 +136,7 @@ class _Operations:
             bar = ui.linear_progress(value=0.0, show_value=False).props('rounded aria-label="Rebuild"')
             said = ui.label(f"Rebuilding {name}; readers are given the old rows until it has caught up.")
             ui.timer(_DRAW_SECONDS, draw)
-        await self._do(lambda: self._visit.parts.operations.rebuild(name, told))
+        self._problem.text = await self._do(lambda: self._visit.parts.operations.rebuild(name, told))
         self._bar.clear()
 
 

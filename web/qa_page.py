@@ -117,7 +117,8 @@ class _Qa:
             with result:
                 html("answers.html", answers=found)
 
-        ui.button("Check all tests", on_click=check)
+        with ui.element("div"):
+            ui.button("Check all tests", on_click=check)
 
     # --- overrides --------------------------------------------------------------------------------------------------
 
@@ -148,7 +149,8 @@ class _Qa:
                 ),
             )
 
-        ui.button("Force", on_click=force)
+        with ui.element("div"):
+            ui.button("Force", on_click=force)
         problem = ui.label().classes("us-error").props("role=alert")
 
     def _disable_form(self) -> None:
@@ -188,11 +190,8 @@ class _Qa:
         with self._list:
             problem = ui.label().classes("us-error").props("role=alert")
             if not self._seen.forced and not self._seen.disabled:
-                html(
-                    "empty.html",
-                    title="No overrides",
-                    advice="What is forced appears here, until it ends or is taken back.",
-                )
+                advice = "What is forced appears here, until it ends or is taken back."
+                html("empty.html", title="No overrides", advice=advice).classes("us-empty small")
             for each in self._seen.forced:
                 self._line("override.html", problem, self._forget_forced(each), each=each)
             for unit in self._seen.disabled:

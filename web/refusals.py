@@ -5,7 +5,7 @@ from typing import Final
 
 from accounts.errors import AccountsError
 from domain.errors import NotAManager, RuleBroken
-from events.errors import EventsError
+from events.errors import EventsError, VersionConflict
 from projections.errors import ProjectionsError
 from usersplit.conditions import ConditionsError
 
@@ -19,6 +19,8 @@ def refused(error: Exception, *, by: str) -> str:
     """Return the sentence for who was refused; where somebody lacked the right, the audit log has a line of it."""
     if isinstance(error, AccountsError | NotAManager):
         _AUDIT.warning("refused: a page's command by %r: %s %r", by, type(error).__name__, str(error))
+    if isinstance(error, VersionConflict):
+        return "Somebody changed it in the meantime, and nothing was done. Load the page anew, look, and decide again."
     return sentence(error)
 
 

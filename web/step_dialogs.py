@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from nicegui import ui
 
@@ -9,6 +10,7 @@ from commands.split_tests import Request, SplitTestCommands
 from domain.lifecycle import Action, possible_actions
 from domain.split_test import Status
 from events.store import Appended
+from web.asking import ask
 from web.checklist import checklist
 from web.frame import Visit
 from web.refusals import REFUSALS, refused
@@ -16,7 +18,7 @@ from web.rendering import html
 from web.seen_test import SeenTest, address_of, request_of
 from web.steps import STEPS
 
-_QUIET: tuple[Action, ...] = ("unpublish", "discard", "reject")
+_QUIET: Final[tuple[Action, ...]] = ("unpublish", "discard", "reject")
 
 
 def step_buttons(visit: Visit, test: SeenTest) -> None:
@@ -29,42 +31,53 @@ def step_buttons(visit: Visit, test: SeenTest) -> None:
         button.props(f"color={step.color} {'flat' if action in _QUIET else ''}")
 
 
-async def _ask(visit: Visit, test: SeenTest, action: Action) -> None:
+def _ask(visit: Visit, test: SeenTest, action: Action) -> None:
     step = STEPS[action]
-    with ui.dialog().props("aria-label=" + step.label.replace(" ", "_")) as dialog, ui.card().classes("us-dialog"):
-        html("h2.html", title=f"{step.label}: {test.listed.name}?")
-        ui.label(step.does)
-        arguments = _finish_form(test) if action == "finish" else None
-        if action == "start":
-            findings = checklist(test, visit.parts.now())
-            html("checklist.html", findings=findings)
-        problem = ui.label().classes("us-error").props("role=alert")
-        with ui.element("div").classes("us-row").style("justify-content: flex-end"):
-            ui.button("Cancel", on_click=dialog.close).props("flat")
-            go = ui.button(step.label).props(f"color={step.color}")
+    finish = _FinishForm(test)
 
-    async def take() -> None:
-        go.disable()
+    def body() -> None:
+        if action == "finish":
+            finish.show()
+        elif action == "start":
+            html("checklist.html", findings=checklist(test, visit.parts.now()))
+
+    async def take() -> str:
+        arguments = finish.arguments() if action == "finish" else {}
         try:
-            await asyncio.to_thread(_take, visit, test, action, arguments() if arguments else {})
+            await asyncio.to_thread(_take, visit, test, action, arguments)
         except REFUSALS as error:
-            problem.text = refused(error, by=visit.person.name)
-            go.enable()
-            return
+            return refused(error, by=visit.person.name)
         ui.navigate.to("/" if action == "discard" else address_of(test.key))
+        return ""
 
-    go.on_click(take)
-    dialog.open()
+    title = f"{step.label}: {test.listed.name}?"
+    ask(title, step.does, take, label=step.label, color=step.color, body=body)
 
 
-def _finish_form(test: SeenTest) -> Callable[[], dict[str, str]]:
-    names = [variant.name for variant in test.settings.variants]
-    challengers = [variant.name for variant in test.settings.variants if not variant.is_control]
-    chosen = ui.radio(names, value=(challengers or names)[0]).props('inline aria-label="Resulting variant"')
-    scope = ui.radio(
-        {"worldwide": "for everybody, worldwide", "conditions": "for those who meet the conditions"}, value="worldwide"
-    ).props('aria-label="For whom"')
-    return lambda: {"resulting_variant": str(chosen.value), "scope": str(scope.value)}
+class _FinishForm:
+    """Which variant is the result, and who gets it."""
+
+    _variant: ui.radio
+    _scope: ui.radio
+
+    def __init__(self, test: SeenTest) -> None:
+        self._test = test
+
+    def show(self) -> None:
+        """Show it, where the caller is."""
+        variants = self._test.settings.variants
+        names = [variant.name for variant in variants]
+        challengers = [variant.name for variant in variants if not variant.is_control]
+        html("h3.html", title="Resulting variant")
+        self._variant = ui.radio(names, value=(challengers or names)[0]).props('inline aria-label="Resulting variant"')
+        html("h3.html", title="Who gets it")
+        self._scope = ui.radio(
+            {"worldwide": "everybody, worldwide", "conditions": "those who meet the conditions"}, value="worldwide"
+        ).props('aria-label="Who gets it"')
+
+    def arguments(self) -> dict[str, str]:
+        """Return what the command takes."""
+        return {"resulting_variant": str(self._variant.value), "scope": str(self._scope.value)}
 
 
 def _take(visit: Visit, test: SeenTest, action: Action, arguments: dict[str, str]) -> Appended:

@@ -9,6 +9,7 @@ from nicegui import ui
 from domain.errors import NothingChanges
 from projections import preparation_steps, readable
 from projections.preparation_steps import PreparationProgress
+from web.asking import button
 from web.conditions_shown import readable_conditions
 from web.frame import Visit, card, frame, note
 from web.preview_panel import NEXT_STEP
@@ -80,7 +81,7 @@ class _Overview:
             note(f"Settings group {settings.pending_group} could not be prepared: {settings.pending_reason}", "red")
             if test.may_steer:
                 problem = ui.label().classes("us-error").props("role=alert")
-                ui.button("Try again", on_click=lambda: self._retry(problem)).props("flat")
+                button("Try again", self._retry, problem).props("flat")
 
     def _progress(self, settings_group: int) -> None:
         bar = ui.linear_progress(value=0.0, show_value=False).props('rounded stripe aria-label="Preparation"')
@@ -98,12 +99,13 @@ class _Overview:
         with self._visit.reading() as connection:
             return preparation_steps.of(connection, self._test.key)
 
-    async def _retry(self, problem: ui.label) -> None:
+    async def _retry(self) -> str:
         try:
             request = request_of(self._visit, self._test.listed.version)
             await asyncio.to_thread(self._visit.parts.split_tests.retry_preparation, request, self._test.key)
         except REFUSALS as error:
-            problem.text = refused(error, by=self._visit.person.name)
+            return refused(error, by=self._visit.person.name)
+        return ""
 
     def _settings(self) -> None:
         settings = self._test.settings
@@ -111,7 +113,8 @@ class _Overview:
             if not settings.settings_group:
                 advice = "Give it dates, conditions and variants on the page “Settings”."
                 mine = self._test.may_steer
-                html("empty.html", title="No settings yet", advice=advice if mine else "Its managers propose them.")
+                said = advice if mine else "Its managers propose them."
+                html("empty.html", title="No settings yet", advice=said).classes("us-empty small")
                 return
             html(
                 "settings.html",
@@ -145,10 +148,12 @@ class _Overview:
             html("h2.html", title="Properties")
             form = PropertiesForm(before, is_new=False)
             with ui.element("div").classes("us-row"):
-                ui.button("Save", on_click=lambda: self._save(form))
+                save = ui.button("Save")
+                save.on_click(lambda: self._save(form, save))
                 ui.button("Cancel", on_click=lambda: ui.navigate.to(address_of(listed.key))).props("flat")
 
-    async def _save(self, form: PropertiesForm) -> None:
+    async def _save(self, form: PropertiesForm, save: ui.button) -> None:
+        save.disable()
         key, version = self._test.key, self._test.listed.version
         try:
             request = request_of(self._visit, version)
@@ -157,6 +162,7 @@ class _Overview:
             pass
         except REFUSALS as error:
             form.show(error, refused(error, by=self._visit.person.name))
+            save.enable()
             return
         ui.navigate.to(address_of(key))
 
@@ -169,21 +175,20 @@ class _Overview:
             problem = ui.label().classes("us-error").props("role=alert")
             with ui.element("div").classes("us-row"):
                 name = ui.input("Add a manager", placeholder="name").props("outlined dense").classes("grow")
-                ui.button("Add", on_click=lambda: self._change_managers(problem, add=[name.value or ""])).props("flat")
+                button("Add", lambda: self._change_managers(add=[name.value or ""]), problem).props("flat")
             if len(listed.managers) > 1:
                 with ui.element("div").classes("us-row"):
                     leaving = ui.select(list(listed.managers), label="Remove a manager").props("outlined dense")
                     leaving.classes("grow")
-                    ui.button(
-                        "Remove", on_click=lambda: self._change_managers(problem, remove=[leaving.value or ""])
-                    ).props("flat")
+                    leave = button("Remove", lambda: self._change_managers(remove=[leaving.value or ""]), problem)
+                    leave.props("flat")
 
-    async def _change_managers(self, problem: ui.label, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+    async def _change_managers(self, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> str:
         try:
             request = request_of(self._visit, self._test.listed.version)
             change = self._visit.parts.split_tests.change_managers
             await asyncio.to_thread(change, request, self._test.key, add=add, remove=remove)
         except REFUSALS as error:
-            problem.text = refused(error, by=self._visit.person.name)
-            return
+            return refused(error, by=self._visit.person.name)
         ui.navigate.to(address_of(self._test.key))
+        return ""

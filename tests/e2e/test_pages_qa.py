@@ -79,11 +79,15 @@ def test_a_manager_makes_a_user_group_and_switches_it_on_and_off(pages: Pages) -
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Use these conditions").click()
         page.get_by_role("button", name="Activate", exact=True).click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("whoever meets the conditions is in the group")
+        dialog.get_by_role("button", name="Activate", exact=True).click()
         expect(page.locator(".us-head .us-chip")).to_have_text("Active")
         page.get_by_role("link", name="User groups").click()
         expect(page.get_by_text("Country of the profile is one of Spain")).to_be_visible()
         page.get_by_role("link", name="Christmas presents").click()
         page.get_by_role("button", name="Switch off", exact=True).click()
+        page.get_by_role("dialog").get_by_role("button", name="Switch off", exact=True).click()
         expect(page.locator(".us-head .us-chip")).to_have_text("Off")
 
 

@@ -1,0 +1,66 @@
+"""Before something is done: what it will do, and a second click. And buttons that are pressed once, however often."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from nicegui import ui
+
+from web.rendering import html
+
+Act: TypeAlias = Callable[[], Awaitable[str]]
+"""Does something, and returns why it was refused; an empty text where it was done."""
+
+
+def ask(
+    title: str, does: str, act: Act, *, label: str, color: str = "primary", body: Callable[[], object] | None = None
+) -> None:
+    """Show a dialog that says what will be done, and do it when it is said again.
+
+    Args:
+        title: a question.
+        does: what will be done, in a sentence for the person who is about to do it.
+        act: does it.
+        label: of the button, the word that the person has just clicked.
+        color: of the button.
+        body: makes what else stands in the dialog.
+    """
+    if any(isinstance(each, ui.dialog) and each.value for each in ui.context.client.elements.values()):
+        return  # the second click of a double click, which came before the first one's dialog did
+    with ui.dialog().props(f'aria-label="{label}"') as dialog, ui.card().classes("us-dialog"):
+        html("h2.html", title=title)
+        ui.label(does)
+        if body is not None:
+            body()
+        problem = ui.label().classes("us-error").props("role=alert")
+        with ui.element("div").classes("us-row").style("justify-content: flex-end"):
+            ui.button("Cancel", on_click=dialog.close).props("flat")
+            go = ui.button(label).props(f"color={color}")
+
+    async def take() -> None:
+        go.disable()  # a second click that is on its way is not heard any more
+        problem.text = await act()
+        if problem.text:
+            go.enable()
+        else:
+            dialog.close()
+
+    go.on_click(take)
+    dialog.on("hide", dialog.delete)
+    dialog.open()
+
+
+def button(label: str, act: Act, problem: ui.label, *, icon: str | None = None) -> ui.button:
+    """Return a button that does something at once, and once at a time; `problem` says why it was refused.
+
+    Where it was done, the button stays shut: the page goes on to another one, or is drawn anew.
+    """
+    made = ui.button(label, icon=icon)
+
+    async def take() -> None:
+        made.disable()
+        problem.text = await act()
+        if problem.text:
+            made.enable()
+
+    made.on_click(take)
+    return made
