@@ -66,8 +66,9 @@ def test_a_manager_takes_a_test_through_its_whole_life(pages: Pages) -> None:
         fill(page, "First moment (UTC)", "2026-01-01T00:00")
         fill(page, "End (UTC), excluded", "2027-06-01T00:00")
         proposed(page, 1)
-        in_force = "Test user is Yes OR (Country of the profile is one of Russia)"
-        expect(page.get_by_text(in_force, exact=True)).to_be_visible()
+        expect(
+            page.get_by_text("Test user is Yes OR (Country of the profile is one of Russia)", exact=True)
+        ).to_be_visible()
 
         status(page, "Draft")
         step(page, "Publish")

@@ -6,7 +6,7 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 
 import httpx
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.pages import Pages, answers, choose, fill, free_port, settle
 from tests.support.terminal import ROOT, wait_until
@@ -112,6 +112,23 @@ def shown_to(store: str, user: str) -> object:
     return variants["coconut_pricing"]
 
 
+def what_the_store_did_is_on_every_page(page: Page) -> None:
+    def is_charted() -> bool:
+        page.goto("/tests/coconut_pricing/charts?window=hour")
+        expect(page.get_by_role("heading", name="Evenness of settings group 1")).to_be_visible()
+        return page.get_by_role("img", name="Hits per variant over time").count() == 1
+
+    wait_until("the hits are charted", is_charted)
+    expect(page.locator("canvas")).to_be_visible()
+    page.get_by_text("The same as numbers").click()
+    expect(page.get_by_role("row", name=re.compile(r"^1 (control|expensive|cheap) \d+$")).first).to_be_visible()
+    page.goto("/timeline")
+    expect(page.get_by_role("row", name=re.compile("What may a coconut cost.*In Dev"))).to_be_visible()
+    page.goto("/operations")
+    for consumer in ("relay", "preparer", "bi-sink", "code-deployed"):
+        expect(page.get_by_role("row", name=re.compile(f"^{consumer} .*up to date"))).to_be_visible()
+
+
 def test_qa_forces_a_variant_on_a_page_and_sees_it_in_the_coconut_store(chromium: Browser, tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "tests.support.open_store", str(tmp_path / "store"), str(port)]
@@ -134,6 +151,11 @@ def test_qa_forces_a_variant_on_a_page_and_sees_it_in_the_coconut_store(chromium
             form.get_by_role("button", name="Force", exact=True).click()
             expect(page.get_by_text(f"user:{user} gets expensive of coconut_pricing in production")).to_be_visible()
             wait_until("the store shows what was forced", lambda: shown_to(store, user) == "expensive")
+            for _ in range(10):  # what is forced is no traffic; what test users get is
+                visitor = httpx.post(f"{store}/users", json={"country_id": 59, "is_test_user": True}).json()["id"]
+                shown_to(store, visitor)
+            what_the_store_did_is_on_every_page(page)
+            page.goto("/qa")
             page.get_by_role("button", name="Take back").click()
             wait_until("the store shows it no more", lambda: shown_to(store, user) is None)
         process.communicate(timeout=60)

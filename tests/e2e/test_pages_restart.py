@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
@@ -21,17 +22,17 @@ def test_a_form_outlives_its_server_and_says_that_nobody_is_counted_without_user
         commands.create(request, key="outlived", name="Outlived")
     settings = {"USERSPLIT_DATABASE_URL": url, "USERSPLIT_LOG_LEVEL": "ERROR", "USERSPLIT_HTTP_PORT": str(port)}
 
-    with process("serve", **settings):
-        wait_until("the login answers", lambda: answers(f"{served.url}/login"))
-        window = served.signed_in("ann")
-        page = window.__enter__()
-        page.goto("/tests/outlived/settings")
-        expect(page.get_by_text("No users table is connected, so nobody is counted")).to_be_visible()
-        expect(page.get_by_role("button", name="Preview")).to_have_count(0)
-        fill(page, "Total percent of users", "37.5")
-        page.wait_for_function("localStorage.getItem('usersplit.settings.ann.outlived')?.includes('37.5')")
-    expect(page.get_by_text(re.compile("Connection lost"))).to_be_visible()
-    with process("serve", **settings):
-        expect(page.get_by_text("These are your unfinished changes")).to_be_visible(timeout=30_000)
-        expect(page.get_by_label("Total percent of users")).to_have_value("37.5")
-        window.__exit__(None, None, None)
+    with ExitStack() as windows:
+        with process("serve", **settings):
+            wait_until("the login answers", lambda: answers(f"{served.url}/login"))
+            page = windows.enter_context(served.signed_in("ann"))
+            page.goto("/tests/outlived/settings")
+            expect(page.get_by_text("No users table is connected, so nobody is counted")).to_be_visible()
+            expect(page.get_by_role("button", name="Preview")).to_have_count(0)
+            fill(page, "Total percent of users", "37.5")
+            page.wait_for_function("localStorage.getItem('usersplit.settings.ann.outlived')?.includes('37.5')")
+        expect(page.get_by_text(re.compile("Connection lost"))).to_be_visible()
+        with process("serve", **settings):
+            expect(page.get_by_text("These are your unfinished changes")).to_be_visible(timeout=30_000)
+            expect(page.get_by_label("Total percent of users")).to_have_value("37.5")
+            windows.close()

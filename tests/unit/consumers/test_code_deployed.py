@@ -180,7 +180,9 @@ def test_a_restart_goes_on_where_it_stopped_and_reading_again_records_nothing(
     watcher.close()
     with sqlite_database.connect() as connection:
         assert position_of(connection, f"code_deployed:{HITS}:0") == 1
+    assert broker.standing(GROUP, HITS).behind == 0
     hit(broker, 2)
+    assert broker.standing(GROUP, HITS).behind == 1
     restarted = watcher_of(broker, sqlite_database, store)
     restarted.start()
     assert restarted.step() == 0
