@@ -1,5 +1,7 @@
 """The managers' pages, mounted on the application that serves the API: the only place where NiceGUI is set up."""
 
+import logging
+
 from fastapi import FastAPI
 from nicegui import app as nicegui_app
 from nicegui import ui
@@ -20,6 +22,7 @@ from web.frame import FAVICON, NotFound, Visit, add_page, add_static_files
 from web.guard import Guard
 from web.login_page import LoginPage
 from web.parts import Parts
+from web.presence import NobodyIsThere
 
 
 async def _nothing(visit: Visit) -> None:
@@ -34,6 +37,7 @@ def mount(app: FastAPI, parts: Parts) -> LoginPage:
     ui.button.default_props("no-caps unelevated")
     nicegui_app.colors(primary="#2f56d0", positive="#17794a", negative="#b3212f", warning="#8a5a00")
     nicegui_app.add_middleware(Guard, person_of=parts.person_of, public_url=parts.public_url)
+    logging.getLogger("nicegui").addFilter(NobodyIsThere())
     style = add_static_files()
     ui.add_head_html(f'<link rel="stylesheet" href="{style}">', shared=True)
     login = LoginPage(

@@ -13,7 +13,7 @@ from fastapi import Request
 from nicegui import app as nicegui_app
 from nicegui import ui
 from sqlalchemy import Connection
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from accounts.errors import NotSignedIn
 from accounts.identity import Identity, Permission
@@ -21,7 +21,9 @@ from domain.errors import SplitTestNotFound
 from domain.people import Actor
 from events.errors import EventsError
 from projections.errors import ProjectionsError
+from web.guard import login_address
 from web.parts import Parts
+from web.presence import watch_presence
 from web.refusals import sentence
 from web.rendering import html
 
@@ -42,13 +44,13 @@ PLACES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Visit:
     """One page for one person.
 
     Attributes:
         parts: the rest of UserSplit.
-        person: who looks.
+        person: who looks, by what the session and the account said when they were asked last: see `present`.
         request: that asked for the page.
     """
 
@@ -56,18 +58,34 @@ class Visit:
     person: Identity
     request: Request
 
-    def acting(self, permission: Permission) -> Actor:
-        """Return as whom a command is given, by what the session and the account say at this very moment.
+    def present(self) -> Identity:
+        """Return who looks, by what the session and the account say at this very moment. It asks the database.
 
         Raises:
             NotSignedIn: the session ended while the page stayed open.
-            NotAllowed: the role of the account does not include it (any more).
         """
         person = self.parts.person_of(self.request.cookies)
         if person is None:
             raise NotSignedIn("your session has ended")
+        self.person = person
+        return person
+
+    def acting(self, permission: Permission) -> Actor:
+        """Return as whom a command is given.
+
+        Raises:
+            NotSignedIn: see `present`.
+            NotAllowed: the role of the account does not include it (any more).
+        """
+        person = self.present()
         person.require(permission)
         return person.actor
+
+    @property
+    def address(self) -> str:
+        """The page's address on this site."""
+        url = self.request.url
+        return f"{url.path}?{url.query}" if url.query else url.path
 
     @property
     def key(self) -> str:
@@ -84,7 +102,12 @@ class Visit:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Yield a connection to the read models. For threads: it may wait."""
+        """Yield a connection to the read models, for `person` as of now. For threads: it may wait.
+
+        Raises:
+            NotSignedIn: see `present`.
+        """
+        self.present()
         with self.parts.reading() as connection:
             yield connection
 
@@ -102,12 +125,16 @@ def add_page(parts: Parts, path: str, build: Build) -> None:
     async def shown(request: Request) -> Response | None:
         visit = Visit(parts=parts, person=request.state.person, request=request)
         try:
-            return await build(visit)
+            if (answer := await build(visit)) is not None:
+                return answer
+        except NotSignedIn:
+            return RedirectResponse(login_address(visit.address), status_code=303)
         except (NotFound, SplitTestNotFound) as error:
             _instead(visit, 404, "Nothing here", sentence(error))
         except (ProjectionsError, EventsError) as error:
             _LOG.exception("a page could not be made")
             _instead(visit, 503, "Not now", sentence(error))
+        watch_presence(visit.present, visit.person.role, visit.address)
         return None
 
     ui.page(path, response_timeout=_PATIENCE_SECONDS, dark=None)(shown)

@@ -103,15 +103,15 @@ def address_of(key: str) -> str:
 
 
 def _all(visit: Visit, search: str) -> list[ListedUserGroup]:
-    actor = visit.person.actor
     with visit.reading() as connection:
+        actor = visit.person.actor
         found = user_groups.rows(connection, search=search)
     return [group for group in found if can_see(actor, group.status, group.author, group.managers)]
 
 
 def _one(visit: Visit, key: str) -> _Seen:
-    actor = visit.person.actor
     with visit.reading() as connection:
+        actor = visit.person.actor
         group = user_groups.get(connection, key)
         entries = user_groups.changelog(connection, key, limit=1000, read=reader(visit.parts.catalog))
     if group is None or not can_see(actor, group.status, group.author, group.managers):

@@ -41,8 +41,8 @@ async def build(visit: Visit) -> None:
 
 
 def _read(visit: Visit) -> _Seen:
-    actor = visit.person.actor
     with visit.reading() as connection:
+        actor = visit.person.actor
         listed = [
             test
             for test in test_list.rows(connection)

@@ -75,8 +75,8 @@ def read_test(visit: Visit, key: str) -> SeenTest:
     Raises:
         SplitTestNotFound: there is none, or it is a Draft of others.
     """
-    person = visit.person
     with visit.reading() as connection:
+        person = visit.person
         listed = test_list.get(connection, key)
         if listed is None or not can_see(person.actor, listed.status, listed.author, listed.managers):
             raise SplitTestNotFound(key)

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.pages import PASSWORD, Pages
+from domain.errors import SplitTestNotFound
+from tests.support.pages import PASSWORD, Pages, fill
 
 
 def test_a_stranger_sees_the_login_and_is_led_on_to_the_page_they_wanted(pages: Pages) -> None:
@@ -76,3 +77,34 @@ def test_a_page_made_for_one_person_cannot_be_driven_by_another(pages: Pages) ->
 def test_a_stranger_gets_no_socket(pages: Pages) -> None:
     answer = httpx.get(f"{pages.url}/_nicegui_ws/socket.io/?EIO=4&transport=polling", headers={"origin": pages.url})
     assert answer.status_code == httpx.codes.FORBIDDEN
+
+
+def test_an_open_page_can_neither_act_nor_read_once_its_session_has_ended(pages: Pages) -> None:
+    with pages.signed_in("bob") as form:
+        context = form.context
+        form.goto("/new")
+        listing, other = context.new_page(), context.new_page()
+        listing.goto("/?search=nothing")
+        expect(listing.get_by_role("heading", name="Tests", exact=True)).to_be_visible()
+        other.goto("/timeline")
+        other.get_by_role("button", name="Sign out").click()
+        other.wait_for_url(re.compile("/login$"))
+        fill(form, "Key", "after_the_end")
+        fill(form, "Name", "Made by nobody")
+        form.get_by_role("button", name="Create and go on").click()
+        expect(form.get_by_text("Your session has ended")).to_be_visible()
+        fill(listing, "Search", "anything")
+        listing.wait_for_url(re.compile(r"/login\?next="))
+    with pages.commands("bob") as (commands, request), pytest.raises(SplitTestNotFound):
+        commands.publish(request, "after_the_end")
+
+
+def test_an_open_page_acts_with_the_role_that_its_person_has_now(pages: Pages) -> None:
+    pages.account("demoted", "developer")
+    with pages.signed_in("demoted") as page:
+        page.goto("/new")
+        pages.change_account("demoted", role="viewer")
+        fill(page, "Key", "too_late")
+        fill(page, "Name", "By a viewer")
+        page.get_by_role("button", name="Create and go on").click()
+        expect(page.get_by_text("may not create")).to_be_visible()

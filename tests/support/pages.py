@@ -89,6 +89,14 @@ class Pages:
         finally:
             engine.dispose()
 
+    def change_account(self, name: str, *, role: Role) -> None:
+        """Give an account another role, as a superuser elsewhere does."""
+        engine = open_database(self.database_url)
+        try:
+            Desk(engine, now=now, monotonic=time.monotonic).directory.change(name, role=role)
+        finally:
+            engine.dispose()
+
     @contextmanager
     def commands(self, name: str) -> Iterator[tuple[SplitTestCommands, Request]]:
         """Yield the commands on the same database, and a request by somebody."""
