@@ -1,18 +1,19 @@
 """The desk at the entrance: takes passwords, sessions and tokens, and says who it is."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
-from accounts.attempts import Attempts
+from accounts.attempts import Attempts, network_of
 from accounts.directory import Account, AccountDirectory
 from accounts.errors import AccountClosed, NotSignedIn, WrongPassword
 from accounts.identity import Identity
 from accounts.passwords import Passwords
 from accounts.remembered import RememberedTokens
 from accounts.revision import Revision
-from accounts.sessions import Sessions, secret_of
+from accounts.sessions import Sessions
+from accounts.signing import SigningKeys, kept_keys
 from accounts.tokens import ApiTokens
 
 
@@ -24,7 +25,7 @@ class Desk:
         now: the clock.
         monotonic: the clock that never jumps, for rate limits.
         passwords: makes and compares hashes.
-        session_secret: signs sessions; empty: one that the database keeps.
+        session_secrets: sign sessions, the newest first; none: those that the database keeps.
         session_seconds: how long a session lasts.
     """
 
@@ -35,14 +36,17 @@ class Desk:
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         passwords: Passwords | None = None,
-        session_secret: str = "",
+        session_secrets: Sequence[str] = (),
         session_seconds: int = 7 * 24 * 3600,
     ) -> None:
+        self.engine = engine
+        self._now = now
         self.revision = Revision()
         self.directory = AccountDirectory(engine, passwords or Passwords(), now, self.revision)
         self.tokens = ApiTokens(engine, now, self.revision)
         self._remembered = RememberedTokens(self.tokens, self.revision, now=now, monotonic=monotonic)
-        self.sessions = Sessions(session_secret or secret_of(engine), seconds=session_seconds)
+        keys = SigningKeys(lambda: session_secrets or kept_keys(engine), monotonic)
+        self.sessions = Sessions(keys, seconds=session_seconds)
         self._attempts = Attempts(monotonic)
 
     def sign_in(self, name: str, password: str, *, address: str) -> tuple[Identity, str]:
@@ -60,13 +64,12 @@ class Desk:
         Raises:
             WrongPassword, TooManyAttempts: see `sign_in`.
         """
-        by_name, by_address = f"name {name.strip().lower()[:100]}", f"address {address}"
-        self._attempts.check(by_name, by_address)
+        by_name, by_address = f"name {name.strip().lower()[:100]}", f"address {network_of(address)}"
+        self._attempts.begin(by_name, by_address)
         account = self.directory.with_password(name, password)
         if account is None:
-            self._attempts.note_wrong(by_name, by_address)
             raise WrongPassword
-        self._attempts.note_right(by_name)
+        self._attempts.note_right(by_name, by_address)
         return account
 
     def open_session(self, account: Account) -> tuple[Identity, str]:
@@ -85,10 +88,21 @@ class Desk:
         session = self.sessions.read(cookie)
         if session is None:
             return None
-        account = self.directory.find(session.name)
+        account = self.directory.of_session(session.name, session.session_id)
         if account is None or not account.is_active or account.session_epoch != session.epoch:
             return None
         return Identity(name=account.name, role=account.role)
+
+    def sign_out(self, cookie: str, *, everywhere: bool = False) -> Identity | None:
+        """End the session of this cookie, or all of its account; return whose it was, None if it was over already."""
+        session, identity = self.sessions.read(cookie), self.identity_of_session(cookie)
+        if session is None or identity is None:
+            return None
+        if everywhere:
+            self.directory.end_sessions(identity.name)
+        else:
+            self.directory.end_session(session.session_id, until=self._now() + timedelta(seconds=self.sessions.seconds))
+        return identity
 
     def identity_of_token(self, text: str) -> Identity:
         """Return whom an API token speaks for; one that was valid a moment ago is not asked for again.

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from accounts.errors import AccountExists, LastSuperuser, NoSuchAccount, UnknownRole, WrongAccountName
 from accounts.identity import ROLES, Role
 from accounts.passwords import Passwords
 from accounts.revision import Revision
-from accounts.tables import accounts_table
+from accounts.tables import accounts_table, ended_sessions_table
 from events.database import write_transaction
 
 _NAME = re.compile(r"[a-z0-9._+@-]{1,100}")
@@ -71,6 +71,24 @@ class AccountDirectory:
         with self._engine.connect() as connection:
             row = _row(connection, name)
         return None if row is None else _account(row)
+
+    def of_session(self, name: str, session_id: str) -> Account | None:
+        """Return the account of a session, None if there is none or the session was ended."""
+        was_ended = select(ended_sessions_table.c.session_id).where(ended_sessions_table.c.session_id == session_id)
+        query = select(accounts_table).where(accounts_table.c.name == name, ~was_ended.exists())
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _account(row)
+
+    def end_session(self, session_id: str, *, until: datetime) -> None:
+        """End one session, whose cookie is too old `until` then."""
+        with write_transaction(self._engine) as connection:
+            connection.execute(delete(ended_sessions_table).where(ended_sessions_table.c.until <= self._now()))
+        try:
+            with write_transaction(self._engine) as connection:
+                connection.execute(insert(ended_sessions_table).values(session_id=session_id, until=until))
+        except IntegrityError:
+            return  # it was ended twice at once
 
     def get(self, name: str) -> Account:
         """Return the account.

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from itsdangerous import BadData, URLSafeTimedSerializer
-
 from accounts.desk import Desk
 from accounts.directory import Account
 from accounts.errors import (
@@ -98,7 +96,7 @@ class OpenIdDesk:
         self._people = people
         self._public_url = public_url
         self._redirect_uri = public_url + callback
-        self._serializer = URLSafeTimedSerializer(desk.sessions.secret, salt=_SALT)
+        self._keys = desk.sessions.keys
 
     def begin(self, target: str) -> Begun:
         """Begin; `target` is where the person wants to go afterwards, on this site or it is forgotten.
@@ -109,7 +107,7 @@ class OpenIdDesk:
         state, nonce, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48)
         url = self._provider.sign_in_url(redirect_uri=self._redirect_uri, state=state, nonce=nonce, verifier=verifier)
         kept = own_address(target) if len(target) <= _LONGEST_TARGET else "/"
-        return Begun(url=url, cookie=str(self._serializer.dumps([state, nonce, verifier, kept])))
+        return Begun(url=url, cookie=self._keys.sign([state, nonce, verifier, kept], salt=_SALT))
 
     def finish(self, cookie: str, answer: Answer) -> Finished:
         """Return who came back, with a new session.
@@ -136,11 +134,7 @@ class OpenIdDesk:
             return back_to
 
     def _begun(self, cookie: str, state: str) -> tuple[str, str, str]:
-        try:
-            document = self._serializer.loads(cookie, max_age=BEGUN_SECONDS)
-        except BadData as error:
-            raise SignInNotBegun from error
-        match document:
+        match self._keys.read(cookie, salt=_SALT, seconds=BEGUN_SECONDS):
             case [str(expected), str(nonce), str(verifier), str(target)]:
                 if hmac.compare_digest(expected.encode(), state.encode("utf-8", "replace")):
                     return nonce, verifier, target

@@ -46,3 +46,12 @@ secrets_table = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+ended_sessions_table = Table(
+    "ended_sessions",
+    metadata,
+    # A session that its owner ended before its time. Its cookie may live on in another tab, or in somebody's hands.
+    Column("session_id", Text, primary_key=True),
+    # When the cookie is too old anyway, and this line can go.
+    Column("until", UtcDateTime, nullable=False, index=True),
+)

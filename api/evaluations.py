@@ -35,6 +35,10 @@ def ofrep_server(
     live.tell(answers.renew)
     live.tell(events.changed)
     entrance = Entrance(
-        desk.tokens, desk.revision, secret=desk.sessions.secret, events_path=EVENTS, monotonic=monotonic
+        desk.tokens,
+        desk.revision,
+        secrets=desk.sessions.keys.oldest_first,
+        events_path=EVENTS,
+        monotonic=monotonic,
     )
     return OfrepServer(answers, entrance, events, refresh=live.refresh, observe=observe)

@@ -12,7 +12,7 @@ from accounts.identity import Identity, Permission, Role
 from accounts.openid import OpenIdDesk
 from accounts.origin import is_foreign
 from accounts.sessions import COOKIE
-from api.audit import address_of, note_identity, note_sign_in
+from api.audit import address_of, note_change, note_identity, note_sign_in
 from api.identify import Needs
 
 SIGN_OUT: Final = "/api/v1/session/openid/sign-out"
@@ -83,13 +83,14 @@ def sign_in(request: Request, response: Response, given: SignIn) -> Me:
     responses={200: {"model": SignedOut, "description": "Signed out here; the browser should go on to `continue_at`"}},
 )
 def sign_out(request: Request, everywhere: bool = False) -> Response:  # noqa: FBT001, FBT002 - a query
-    """Take the cookie away; with `everywhere`, end all sessions of the account."""
+    """End the session, wherever its cookie is; with `everywhere`, all sessions of the account."""
     if is_foreign(request.headers, public_url=request.app.state.public_url):
         raise CrossSite
     desk: Desk = request.app.state.desk
-    identity = desk.identity_of_session(request.cookies.get(COOKIE, ""))
-    if everywhere and identity is not None:
-        desk.directory.end_sessions(identity.name)
+    identity = desk.sign_out(request.cookies.get(COOKIE, ""), everywhere=everywhere)
+    if identity is not None:
+        note_identity(request, identity)
+        note_change(request, f"signed out {'everywhere' if everywhere else 'here'}")
     response = Response(status_code=204)
     openid: OpenIdDesk | None = request.app.state.openid
     if openid is not None and openid.signs_out and identity is not None:

@@ -8,6 +8,7 @@ import click
 
 from accounts.desk import Desk
 from accounts.identity import ROLES
+from accounts.signing import replace_kept_key
 from entrypoints.backbone import now, open_backbone
 from entrypoints.console import DataTable, console, plain
 from entrypoints.settings import AccountSettings
@@ -89,3 +90,16 @@ def accounts() -> None:
         ways = ", ".join(account.signs_in_by) or "nothing"
         table.add_row(account.name, account.role, ways, state, f"{account.created_at:%Y-%m-%d %H:%M}")
     console().print(table)
+
+
+@click.command("replace-session-key")
+@click.option("--sign-out", is_flag=True, help="The old key may be in wrong hands: nobody stays signed in.")
+def replace_session_key(*, sign_out: bool) -> None:
+    """Replace the key that signs sessions, where the database keeps it. People stay signed in.
+
+    Restart `serve` afterwards, so that it signs with the new key. The old one is believed until you replace it again.
+    """
+    with _desk() as (desk, _):
+        replace_kept_key(desk.engine, forget_old=sign_out)
+    stay = "Everybody signs in again" if sign_out else "People stay signed in"
+    click.echo(f"The key is replaced. {stay} once `serve` is restarted.")

@@ -145,7 +145,7 @@ def open_desk(backbone: Backbone, settings: ServeSettings) -> Desk:
         backbone.engine,
         now=now,
         monotonic=time.monotonic,
-        session_secret=settings.session_secret.get_secret_value(),
+        session_secrets=settings.session_secrets(),
         session_seconds=settings.session_hours * 3600,
     )
 

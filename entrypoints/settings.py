@@ -370,17 +370,31 @@ class ServeSettings(DatabaseSettings, UsersSettings, KafkaSettings, OpenIdSettin
     session_secret: SecretStr = Field(
         default=SecretStr(""), description="signs sessions, 32 characters or more; empty: the database keeps one"
     )
+    session_secret_before: SecretStr = Field(
+        default=SecretStr(""), description="the secret until now, which is still believed while the new one signs"
+    )
     session_hours: int = Field(default=168, ge=1, le=8760, description="after how many hours people sign in again")
     first_superuser: str = Field(default="", description="the account to make where there is none yet")
     first_superuser_password: SecretStr = Field(default=SecretStr(""), description="the password of that account")
     catalog: Path | None = Field(default=None, description="catalog of filters (TOML); the shipped one by default")
 
-    @field_validator("session_secret")
+    @field_validator("session_secret", "session_secret_before")
     @classmethod
     def _is_long_enough(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value() and len(value.get_secret_value()) < _LEAST_SECRET:
             raise ValueError("is too short to be a secret")
         return value
+
+    @model_validator(mode="after")
+    def _has_a_secret_after_the_one_before(self) -> Self:
+        if self.session_secret_before.get_secret_value() and not self.session_secret.get_secret_value():
+            raise ValueError("session_secret: is not set, and there is one before it; set the new one")
+        return self
+
+    def session_secrets(self) -> list[str]:
+        """Return the secrets that sign sessions, the newest first; none where the database keeps them."""
+        both = (self.session_secret.get_secret_value(), self.session_secret_before.get_secret_value())
+        return [secret for secret in both if secret]
 
 
 class NotifierSettings(DatabaseSettings):

@@ -6,7 +6,7 @@ at most: a crowd must not wait for one question.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,7 +47,7 @@ class Entrance:
     Args:
         tokens: the API tokens.
         revision: moves when this process changes accounts or tokens.
-        secret: signs tickets to the event stream, which browsers cannot send a token to.
+        secrets: sign tickets to the event stream, which browsers cannot send a token to; the last one does.
         events_path: where that stream is.
         monotonic: the clock that never jumps.
     """
@@ -57,13 +57,13 @@ class Entrance:
         tokens: ApiTokens,
         revision: Revision,
         *,
-        secret: str,
+        secrets: Sequence[str],
         events_path: str,
         monotonic: Callable[[], float],
     ) -> None:
         self._tokens = tokens
         self._revision = revision
-        self._signer = Signer(secret, salt="usersplit.ofrep.events.1")
+        self._signer = Signer(list(secrets), salt="usersplit.ofrep.events.1")
         self._events_path = events_path
         self._monotonic = monotonic
         self._known: dict[bytes, Guest] = {}

@@ -28,7 +28,8 @@ from accounts.errors import (
 from accounts.identity import PERMISSIONS, Identity
 from accounts.passwords import Passwords
 from accounts.sessions import Sessions
-from accounts.tables import accounts_table, tokens_table
+from accounts.signing import SigningKeys
+from accounts.tables import accounts_table, ended_sessions_table, tokens_table
 from events.database import open_database
 from tests.support.people import PASSWORD, QUICK_HASHER, MovedClock, make_tables, open_desk, sign_up
 
@@ -116,13 +117,46 @@ def test_a_forged_session_is_nobodys(desk: Desk) -> None:
 
 
 def test_a_signed_cookie_of_another_shape_is_nobodys() -> None:
-    sessions = Sessions("s" * 32, seconds=60)
-    assert sessions.read(str(sessions._serializer.dumps({"name": "root"}))) is None
+    sessions = Sessions(SigningKeys(lambda: ["s" * 32], lambda: 0), seconds=60)
+    assert sessions.read(sessions.keys.sign({"name": "root"}, salt="usersplit.session.1")) is None
 
 
 def test_a_session_ends_with_its_age() -> None:
-    sessions = Sessions("s" * 32, seconds=-1)
+    sessions = Sessions(SigningKeys(lambda: ["s" * 32], lambda: 0), seconds=-1)
     assert sessions.read(sessions.write("ann", 0)) is None
+
+
+def test_signing_out_ends_the_session_wherever_its_cookie_is_and_no_other(desk: Desk, engine: Engine) -> None:
+    _, cookie = sign_in(desk)
+    _, other = sign_in(desk)
+    assert desk.sign_out(cookie) == desk.identity_of_session(other)
+    assert desk.identity_of_session(cookie) is None
+    assert open_desk(engine).identity_of_session(cookie) is None
+    assert desk.sign_out(cookie) is None
+    assert desk.identity_of_session(other) is not None
+
+
+def test_ended_sessions_are_forgotten_once_their_cookies_are_too_old(
+    desk: Desk, engine: Engine, clock: MovedClock
+) -> None:
+    desk.sign_out(sign_in(desk)[1])
+    clock.moment += timedelta(seconds=3601)
+    _, cookie = sign_in(desk)
+    desk.sign_out(cookie)
+    with engine.connect() as connection:
+        assert len(connection.execute(select(ended_sessions_table)).all()) == 1
+    desk.directory.end_session("x", until=clock.moment + timedelta(seconds=1))
+    desk.directory.end_session("x", until=clock.moment + timedelta(seconds=1))
+
+
+def test_signing_out_everywhere_ends_all_sessions(desk: Desk) -> None:
+    cookies = [sign_in(desk)[1] for _ in range(3)]
+    desk.sign_out(cookies[0], everywhere=True)
+    assert [desk.identity_of_session(cookie) for cookie in cookies] == [None, None, None]
+
+
+def test_every_sign_in_is_a_new_session(desk: Desk) -> None:
+    assert sign_in(desk)[1] != sign_in(desk)[1]
 
 
 def test_a_new_password_ends_all_sessions(desk: Desk) -> None:

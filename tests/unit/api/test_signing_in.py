@@ -34,6 +34,14 @@ def test_the_cookie_is_for_https_only_where_browsers_come_by_it(api: Api) -> Non
     assert "secure" in signed.headers["set-cookie"].lower()
 
 
+def test_a_cookie_that_was_kept_opens_nothing_after_signing_out(api: Api) -> None:
+    api.done("", "POST", "/api/v1/session", json=ANN)
+    kept = api.client.cookies[COOKIE]
+    api.done("", "DELETE", "/api/v1/session")
+    api.client.cookies.set(COOKIE, kept)
+    assert api.refused("", "GET", "/api/v1/me") == (401, "NotSignedIn")
+
+
 def test_signing_out_everywhere_ends_other_browsers_sessions(api: Api) -> None:
     api.done("", "POST", "/api/v1/session", json=ANN)
     other = api.client.cookies[COOKIE]

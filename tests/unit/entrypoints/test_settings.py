@@ -14,6 +14,7 @@ from entrypoints.settings import (
     KafkaSettings,
     OpenIdSettings,
     RelaySettings,
+    ServeSettings,
     SettingsError,
     TerminalSettings,
     known_variables,
@@ -195,3 +196,13 @@ def test_a_secret_from_a_file_is_masked_like_any_other(monkeypatch: pytest.Monke
     assert settings.openid_client_secret.get_secret_value() == "hunter2"
     assert "hunter2" not in repr(settings)
     assert "hunter2" in secrets_of(settings)
+
+
+def test_a_session_s_secret_is_replaced_by_naming_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USERSPLIT_DATABASE_URL", "sqlite:///x.db")
+    assert ServeSettings.read().session_secrets() == []
+    monkeypatch.setenv("USERSPLIT_SESSION_SECRET_BEFORE", "o" * 32)
+    with pytest.raises(SettingsError, match="USERSPLIT_SESSION_SECRET is not set, and there is one before it"):
+        ServeSettings.read()
+    monkeypatch.setenv("USERSPLIT_SESSION_SECRET", "n" * 32)
+    assert ServeSettings.read().session_secrets() == ["n" * 32, "o" * 32]
