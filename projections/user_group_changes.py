@@ -1,6 +1,6 @@
 """What the changelog of a user group keeps of each fact, and what it says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
 
@@ -66,6 +66,16 @@ class GroupBefore:
             return replace(self, conditions=fact)
         status = STATUS_AFTER.get(type(fact))
         return self if status is None else replace(self, status=status)
+
+
+def without_hidden(
+    fact: UserGroupFact | UserGroupEstimateFact, visible: Container[str] | None
+) -> UserGroupFact | UserGroupEstimateFact:
+    """Return the fact without the names of tests that may not be named; None: all may."""
+    if visible is None or not isinstance(fact, UserGroupEstimated):
+        return fact
+    shared = tuple(each if each.key in visible else replace(each, key="", by_variant=()) for each in fact.shared)
+    return replace(fact, shared=shared)
 
 
 def tell(  # noqa: PLR0911 - one line for each kind of fact

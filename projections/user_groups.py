@@ -3,7 +3,7 @@
 A discarded one is in no list and has no changelog; its document stays, for servers must be told to forget it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,7 @@ from projections.projection import Projection, Tables
 from projections.registry import live_tables
 from projections.rows import KeyedRows, StoredRow, insert_rows
 from projections.settings_changes import ReadConditions
-from projections.user_group_changes import FACTS, STATUS_AFTER, TOLD, GroupBefore, read_kept, tell
+from projections.user_group_changes import FACTS, STATUS_AFTER, TOLD, GroupBefore, read_kept, tell, without_hidden
 
 NAME_PREFIX = "~user_group."
 """What the names of their documents start with: no test's key holds a tilde."""
@@ -117,7 +117,13 @@ def get(connection: Connection, key: str) -> ListedUserGroup | None:
 
 
 def changelog(
-    connection: Connection, key: str, *, limit: int = 200, after: int = 0, read: ReadConditions | None = None
+    connection: Connection,
+    key: str,
+    *,
+    limit: int = 200,
+    after: int = 0,
+    visible: Container[str] | None = None,
+    read: ReadConditions | None = None,
 ) -> list[ChangelogEntry]:
     """Return the changelog of the user group `key`, oldest first; empty for an unknown or discarded one.
 
@@ -126,6 +132,8 @@ def changelog(
         key: the user group's key.
         limit: at most so many entries.
         after: only entries behind this position; the last one's position continues a list.
+        visible: the keys of tests that may be named, None: all. One that was In Dev when it was counted may have become
+            somebody's Draft since.
         read: makes conditions readable, see `projections.settings_changes`.
     """
     table = live_tables(connection, PROJECTION)[_CHANGES]
@@ -140,7 +148,7 @@ def changelog(
     for row in connection.execute(query):
         fact = read_kept(row.kind, row.fact)
         if row.position > after and len(found) < limit:
-            told = tell(fact, before, read)
+            told = tell(without_hidden(fact, visible), before, read)
             found.append(
                 ChangelogEntry(
                     position=row.position,

@@ -22,6 +22,7 @@ from web.conditions_shown import readable_conditions, reader
 from web.frame import NotFound, Visit, card, empty, frame, head, note
 from web.refusals import REFUSALS, refused
 from web.rendering import html
+from web.seen_test import visible_keys
 
 STEPS: Final = {
     "activate": ("Activate", "On all servers, whoever meets the conditions is in the group.", "positive"),
@@ -113,7 +114,9 @@ def _one(visit: Visit, key: str) -> _Seen:
     with visit.reading() as connection:
         actor = visit.person.actor
         group = user_groups.get(connection, key)
-        entries = user_groups.changelog(connection, key, limit=1000, read=reader(visit.parts.catalog))
+        entries = user_groups.changelog(
+            connection, key, limit=1000, visible=visible_keys(visit, connection), read=reader(visit.parts.catalog)
+        )
     if group is None or not can_see(actor, group.status, group.author, group.managers):
         raise NotFound(f"there is no user group {key!r}; check its key, or ask its author to activate it")
     return _Seen(

@@ -97,3 +97,15 @@ def test_the_changelog_says_what_was_counted_and_a_command_expects_the_version_o
     )
     assert group is not None
     assert group.version == 5
+
+
+def test_the_changelog_does_not_name_a_test_that_has_become_a_draft_since(models: ReadModels) -> None:
+    hidden = shared_with_test()
+    models.given(*active_group(), group_estimated(shared=(hidden,)))
+    with models.engine.connect() as connection:
+        named = user_groups.changelog(connection, KEY, visible={hidden.key})
+        unnamed = user_groups.changelog(connection, KEY, visible=())
+        assert named == user_groups.changelog(connection, KEY)
+    assert hidden.key in named[-1].sentence
+    assert hidden.key not in str(unnamed)
+    assert "a test that is still a Draft" in unnamed[-1].sentence
