@@ -13,7 +13,7 @@ pytest_plugins = [
     "tests.support.clickhouse",
     "tests.support.database",
     "tests.support.kafka",
+    "tests.support.served",
     "tests.support.pages",
     "tests.support.api",
-    "tests.support.served",
 ]

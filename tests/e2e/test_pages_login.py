@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from domain.errors import SplitTestNotFound
+from tests.support.identity_provider import identity_provider
 from tests.support.pages import PASSWORD, Pages, fill
 
 
@@ -108,3 +109,31 @@ def test_an_open_page_acts_with_the_role_that_its_person_has_now(pages: Pages) -
         fill(page, "Name", "By a viewer")
         page.get_by_role("button", name="Create and go on").click()
         expect(page.get_by_text("may not create")).to_be_visible()
+
+
+def test_a_person_signs_in_and_out_with_the_company_s_identity_provider(pages: Pages, node: str) -> None:
+    with (
+        pages.stranger() as page,
+        identity_provider(node, public_url=pages.url, port=pages.provider_port) as provider,
+    ):
+        provider.knows("u1", preferred_username="Nina", groups=["product"])
+        provider.knows("u2", preferred_username="Otto", groups=["elsewhere"])
+
+        def at_the_provider(name: str) -> None:
+            page.get_by_role("link", name="Sign in with Example ID").click()
+            page.get_by_placeholder("Enter any login").fill(name)
+            page.get_by_placeholder("and password").fill("anything")
+            page.get_by_role("button", name="Sign-in").click()
+            page.get_by_role("button", name="Continue").click()
+
+        page.goto("/?search=green")
+        at_the_provider("u1")
+        page.wait_for_url(f"{pages.url}/?search=green")
+        expect(page.get_by_role("button", name="New test")).to_be_visible()
+        expect(page.locator(".us-me")).to_contain_text("nina · manager")
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="Yes, sign me out").click()
+        page.wait_for_url(f"{pages.url}/login*")
+        at_the_provider("u2")
+        expect(page.get_by_role("alert")).to_contain_text("nothing in your 'groups' stands for a role here")
+        expect(page.get_by_role("heading", name="Sign in to UserSplit")).to_be_visible()

@@ -63,15 +63,17 @@ class IdentityProvider:
 
 
 @contextmanager
-def identity_provider(node: str, *, public_url: str = PUBLIC_URL) -> Iterator[IdentityProvider]:
-    """Run the provider until the end of the block, with UserSplit at `public_url` as its client."""
+def identity_provider(node: str, *, public_url: str = PUBLIC_URL, port: int = 0) -> Iterator[IdentityProvider]:
+    """Run the provider on `port` (0: any) until the end of the block, with UserSplit at `public_url` as its client."""
     client = {
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
         "redirect_uris": [public_url + CALLBACK],
         "post_logout_redirect_uris": [f"{public_url}/login"],
     }
-    with program(node, "identity_provider.mjs", [json.dumps({"client": client, "people": {}})]) as running:
+    with program(
+        node, "identity_provider.mjs", [json.dumps({"client": client, "people": {}, "port": port})]
+    ) as running:
         yield IdentityProvider(issuer=running.hear_of("listening")["issuer"], running=running)
 
 

@@ -31,6 +31,7 @@ from events.database import open_database
 from events.facts import REGISTRY, SettingsGroupPreparationFailed, SettingsGroupPrepared, split_test_stream
 from events.sql_store import SqlEventStore
 from events.store import EventStore
+from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET
 from tests.support.terminal import ROOT, wait_until
 from tests.support.tiers import remember
 from warehouse.duckdb_users import DuckDbUsers
@@ -65,11 +66,13 @@ class Pages:
         url: where they are.
         database_url: what they show.
         browser: to look at them with.
+        provider_port: where they expect the company's identity provider; a test that wants it starts it there.
     """
 
     url: str
     database_url: str
     browser: Browser
+    provider_port: int = 0
 
     def account(self, name: str, role: Role) -> None:
         """Make an account with `PASSWORD`."""
@@ -202,18 +205,29 @@ def pages(chromium: Browser, migrated_sqlite_file: Path, tmp_path_factory: pytes
     """
     directory = tmp_path_factory.mktemp("pages")
     url = f"sqlite:///{shutil.copy(migrated_sqlite_file, directory / 'pages.db')}"
-    port = free_port()
+    port, provider_port = free_port(), free_port()
+    address = f"http://127.0.0.1:{port}"
     settings = {
         "USERSPLIT_DATABASE_URL": url,
         "USERSPLIT_LOG_LEVEL": "WARNING",
         "USERSPLIT_USERS_URL": users_in(directory / "users.duckdb", USERS),
     }
-    served = Pages(url=f"http://127.0.0.1:{port}", database_url=url, browser=chromium)
+    openid = {
+        "USERSPLIT_PUBLIC_URL": address,
+        "USERSPLIT_OPENID_ISSUER": f"http://127.0.0.1:{provider_port}",
+        "USERSPLIT_OPENID_CLIENT_ID": CLIENT_ID,
+        "USERSPLIT_OPENID_CLIENT_SECRET": CLIENT_SECRET,
+        "USERSPLIT_OPENID_ROLE_CLAIM": "groups",
+        "USERSPLIT_OPENID_ROLES": '{"product": "manager"}',
+        "USERSPLIT_OPENID_LABEL": "Example ID",
+        "USERSPLIT_OPENID_SIGN_OUT": "true",
+    }
+    served = Pages(url=address, database_url=url, browser=chromium, provider_port=provider_port)
     people: dict[str, Role] = {"ann": "manager", "bob": "manager", "vera": "viewer", "quinn": "qa", "sue": "superuser"}
     for name, role in people.items():
         served.account(name, role)
     with ExitStack() as stack:
-        stack.enter_context(process("serve", **settings, USERSPLIT_HTTP_PORT=str(port)))
+        stack.enter_context(process("serve", **settings, **openid, USERSPLIT_HTTP_PORT=str(port)))
         stack.enter_context(process("preparer", **settings))
         wait_until("the login answers", lambda: answers(f"{served.url}/login"))
         yield served

@@ -1,15 +1,16 @@
 // A company's identity provider on loopback: the certified oidc-provider, whose sign-in page takes any password.
-// Arguments: a JSON object with `client` (what UserSplit is registered as) and `people` (claims by the name they type).
+// Arguments: a JSON object with `client` (what UserSplit is registered as), `people` (claims by the name they type), and
+// `port` (0: any).
 // Prints one line with its `issuer`; ends when standard input does.
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import Provider from "oidc-provider";
 
-const { client, people } = JSON.parse(process.argv[2]);
+const { client, people, port } = JSON.parse(process.argv[2]);
 console.warn = console.info = () => {}; // it warns that keys and pages are for trying out, which they are
 
 const server = createServer();
-await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+await new Promise((listening) => server.listen(port, "127.0.0.1", listening));
 const issuer = `http://127.0.0.1:${server.address().port}`;
 const provider = new Provider(issuer, {
   clients: [client],
