@@ -183,7 +183,7 @@ class AccountDirectory:
         """Make an account that the identity provider's subject opens.
 
         An account of the name that exists already is not given away: whoever can choose a name at the provider would
-        take it over. A superuser links it (`link_subject`).
+        take it over. A superuser invites the person (`invite`).
 
         Raises:
             WrongAccountName, UnknownRole, AccountExists: see there.
@@ -196,22 +196,22 @@ class AccountDirectory:
             raise AccountExists(row["name"]) from error
         return self.get(row["name"])
 
-    def link_subject(self, name: str, *, issuer: str, subject: str) -> None:
-        """Let the identity provider's subject open an account that is there already.
+    def invite(self, name: str) -> None:
+        """Let the identity provider alone open an account: the first who has its name there, see `take_invitation`.
+
+        Its password and its link to somebody there are gone, and its sessions are over.
 
         Raises:
             NoSuchAccount: there is none.
-            AccountExists: the subject opens another one.
         """
-        try:
-            self._write(name, issuer=issuer, subject=subject)
-        except IntegrityError as error:
-            raise AccountExists(name) from error
+        epoch = accounts_table.c.session_epoch + 1
+        self._write(name, password_hash="", issuer="", subject=None, session_epoch=epoch)
 
     def take_invitation(self, name: str, *, issuer: str, subject: str) -> Account | None:
-        """Link the subject to an account that a superuser made for the provider alone, and return it; None if none is.
+        """Link the subject to an account that waits for whoever has its name there, and return it; None if none does.
 
-        Such an account has no password and no subject yet. It is taken once, by the first who has its name there.
+        Such an account was made without a password, or `invite` took it away, and no subject opens it yet. It is taken
+        once, by the first who has its name there.
         """
         if _NAME.fullmatch(_folded(name)) is None:
             return None

@@ -207,7 +207,7 @@ class NotInvited(SignInFailed):
 class NameTaken(SignInFailed):
     """An account is not given away by its name: whoever chooses names at the provider could take anybody's."""
 
-    advice = "ask a superuser to link it to you, or to give you another one"
+    advice = "if it is yours, ask a superuser to let the identity provider open it"
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the account {name!r:.120} is there, and is opened by something else")

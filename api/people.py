@@ -1,7 +1,7 @@
 """Accounts, for superusers; and API tokens, for everybody their own."""
 
 from datetime import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,6 +53,9 @@ class ChangedAccount(BaseModel):
 
     role: Role | None = None
     is_active: bool | None = None
+    openid_only: Literal[True] | None = Field(
+        default=None, description="Take its password away: the first who has its name at the identity provider opens it"
+    )
 
 
 class NewPassword(BaseModel):
@@ -117,6 +120,10 @@ def change_account(
 ) -> AccountDocument:
     """Give it another role, close it, or open it again. A closed one's sessions are over."""
     account = desk.directory.change(name, role=changed.role, is_active=changed.is_active)
+    if changed.openid_only:
+        desk.directory.invite(name)
+        note_change(request, f"account {account.name} waits for the identity provider")
+        account = desk.directory.get(name)
     note_change(request, f"account {account.name} is {account.role}, {'open' if account.is_active else 'closed'}")
     return _account(account)
 

@@ -65,13 +65,28 @@ def create_account(name: str, role: str, *, openid_only: bool) -> None:
 @click.option("--close", "is_active", flag_value=False, default=None, type=bool, help="Let nobody in with it any more.")
 @click.option("--open", "is_active", flag_value=True, default=None, type=bool, help="Open a closed one again.")
 @click.option("--password", "new_password", is_flag=True, help="Set a new password; it is asked for.")
-def change_account(name: str, role: str | None, is_active: bool | None, *, new_password: bool) -> None:  # noqa: FBT001 - click gives options by name
-    """Change an account: its role, its password; close it, or open it again."""
-    if role is None and is_active is None and not new_password:
-        raise click.UsageError("Say what to change: --role, --close, --open or --password.")
+@click.option("--openid-only", is_flag=True, help="Take its password away: the identity provider alone opens it.")
+def change_account(
+    name: str,
+    role: str | None,
+    is_active: bool | None,  # noqa: FBT001
+    *,
+    new_password: bool,
+    openid_only: bool,
+) -> None:
+    """Change an account: its role, its password; close it, or open it again.
+
+    With --openid-only the first person who has its name at the identity provider has it from then on.
+    """
+    if role is None and is_active is None and not new_password and not openid_only:
+        raise click.UsageError("Say what to change: --role, --close, --open, --password or --openid-only.")
+    if new_password and openid_only:
+        raise click.UsageError("--password and --openid-only exclude each other.")
     with _desk() as (desk, settings):
         if new_password:
             desk.directory.set_password(name, _password(settings))
+        if openid_only:
+            desk.directory.invite(name)
         account = desk.directory.change(name, role=role, is_active=is_active)
     click.echo(f"{account.name} is {account.role}, {'open' if account.is_active else 'closed'}.")
 

@@ -308,14 +308,27 @@ def test_a_subject_of_the_identity_provider_opens_its_own_account_and_no_other(d
     assert desk.directory.with_subject("https://other", "1") is None
     with pytest.raises(AccountExists):
         desk.directory.create_for_subject("ann", "superuser", issuer="https://id", subject="2")
-    desk.directory.link_subject("ann", issuer="https://id", subject="2")
-    linked = desk.directory.with_subject("https://id", "2")
-    assert linked is not None
-    assert (linked.name, linked.signs_in_by) == ("ann", ("password", "openid"))
-    with pytest.raises(AccountExists):
-        desk.directory.link_subject("root", issuer="https://id", subject="2")
     with pytest.raises(WrongPassword):
         sign_in(desk, "bob@example.com", "")
+
+
+def test_an_account_that_waits_for_the_identity_provider_is_taken_once(desk: Desk) -> None:
+    _, cookie = sign_in(desk)
+    assert desk.directory.take_invitation("ann", issuer="https://id", subject="2") is None
+    desk.directory.invite("ann")
+    assert desk.identity_of_session(cookie) is None
+    with pytest.raises(WrongPassword):
+        sign_in(desk)
+    assert desk.directory.take_invitation("nobody", issuer="https://id", subject="2") is None
+    assert desk.directory.take_invitation("a\0b", issuer="https://id", subject="2") is None
+    taken = desk.directory.take_invitation("Ann", issuer="https://id", subject="2")
+    assert taken is not None
+    assert (taken.name, taken.role, taken.signs_in_by) == ("ann", "manager", ("openid",))
+    assert desk.directory.take_invitation("ann", issuer="https://id", subject="3") is None
+    desk.directory.create("bob", "viewer", password=None)
+    assert desk.directory.take_invitation("bob", issuer="https://id", subject="2") is None
+    with pytest.raises(NoSuchAccount):
+        desk.directory.invite("nobody")
 
 
 def test_a_wrong_password_costs_as_much_hashing_without_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
