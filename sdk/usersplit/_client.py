@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from usersplit._hit_accounting import HitStats
 from usersplit._hit_logger import DEFAULT_CAPACITY, DEFAULT_CAPACITY_BYTES, DEFAULT_SPOOL_BYTES, HitLogger
 from usersplit._kafka_transport import HITS_TOPIC, KafkaHitTransport
 from usersplit._memory_configs import Configs
+from usersplit._settings import require_name
 
 
 class UserSplit(Checker):
@@ -103,27 +105,41 @@ def connect(  # noqa: PLR0913 - the settings of a service, all by name
         kafka: further settings of librdkafka, by its own names ("security.protocol").
 
     Raises:
-        InvalidSetting: the directory is the address of a server: that needs a token, see `HttpConfigs`.
+        InvalidSetting: a setting with which nothing could work; among them the address of a server in place of the
+            directory, which needs a token: see `HttpConfigs`.
         ImportError: there is no module of the name given for additional conditions.
     """
+    for name, text in (
+        ("bootstrap_servers", bootstrap_servers),
+        ("app", app),
+        ("environment_name", environment_name),
+        ("topic", topic),
+    ):
+        require_name(name, text)
     if isinstance(configs, str) and configs.startswith(("http://", "https://")):
         raise InvalidSetting("A server is asked with a token: pass configs=usersplit.HttpConfigs(url, token=…).")
-    return UserSplit(
-        configs=DirectoryConfigs(configs, reload_seconds=reload_seconds)
-        if isinstance(configs, (str, os.PathLike))
-        else configs,
-        hits=HitLogger(
-            KafkaHitTransport(bootstrap_servers, topic=topic, **(kafka or {})),
-            app=app,
+    with ExitStack() as until_all_is_well:
+        hits = until_all_is_well.enter_context(
+            HitLogger(
+                KafkaHitTransport(bootstrap_servers, topic=topic, **(kafka or {})),
+                app=app,
+                environment_name=environment_name,
+                host=socket.gethostname() if host is None else host,
+                capacity=capacity,
+                capacity_bytes=capacity_bytes,
+                spool_directory=spool_directory,
+                spool_bytes=spool_bytes,
+                write_ahead=write_ahead,
+                remembered_exposures=remembered_exposures,
+            )
+        )
+        if isinstance(configs, (str, os.PathLike)):
+            configs = until_all_is_well.enter_context(DirectoryConfigs(configs, reload_seconds=reload_seconds))
+        client = UserSplit(
+            configs=configs,
+            hits=hits,
             environment_name=environment_name,
-            host=socket.gethostname() if host is None else host,
-            capacity=capacity,
-            capacity_bytes=capacity_bytes,
-            spool_directory=spool_directory,
-            spool_bytes=spool_bytes,
-            write_ahead=write_ahead,
-            remembered_exposures=remembered_exposures,
-        ),
-        environment_name=environment_name,
-        additional_conditions=additional_conditions,
-    )
+            additional_conditions=additional_conditions,
+        )
+        until_all_is_well.pop_all()
+    return client

@@ -133,7 +133,7 @@ def _client_lines(client_key: str | None, constants: Constants) -> list[str]:
         return []
     return [
         "supported = None if environment is None else environment.supported_tests",
-        f"if supported is None or {constants.name(client_key)} not in supported:",
+        f"if supported is None or isinstance(supported, str) or {constants.name(client_key)} not in supported:",
         f" return {UNDECIDED!r}",
     ]
 

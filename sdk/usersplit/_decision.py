@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from usersplit._compiled_check import CLIENT_TYPES, TEST_USER
 from usersplit._config import SplitTestConfig, Status
+from usersplit._config_fields import shown
 from usersplit._split_groups import is_split_group
 from usersplit._units import Environment, Guest, Unit, User
 from usersplit._user_group_config import UserGroupConfig, UserGroupStatus
@@ -184,7 +185,10 @@ def _is_supported(config: SplitTestConfig, environment: Environment | None) -> b
     if config.type not in CLIENT_TYPES:
         return True
     supported = None if environment is None else environment.supported_tests
-    return config.type != "mixed" if supported is None else config.key in supported
+    if supported is None:
+        return config.type != "mixed"
+    # A text is no list of keys, though parts of it are "in" it.
+    return not isinstance(supported, str) and config.key in supported
 
 
 def decide_membership(config: UserGroupConfig, unit: Unit, environment: Environment | None) -> Reason:
@@ -222,6 +226,11 @@ def describe(config: SplitTestConfig, unit: Unit, variant: str | None, reason: R
     if reason == "result":
         everybody = "everybody gets" if config.result_scope == "worldwide" else "all who meet the conditions get"
         return f"The test is finished: {everybody} its result, {variant}."
+    if reason == "no_split_group":
+        group = unit.split_group
+        return (
+            f"The unit has no split group: it needs an int from 1 to 2400, not {shown(group)} ({type(group).__name__})."
+        )
     if reason == "split_group_not_in_test":
         return (
             f"The split group {unit.split_group} belongs to no variant of the settings group {config.settings_group}."

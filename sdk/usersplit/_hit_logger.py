@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
+from usersplit._errors import InvalidSetting
 from usersplit._exposures import Exposures
 from usersplit._forks import watch_forks
 from usersplit._hit_accounting import HitAccount, HitStats
@@ -18,6 +19,7 @@ from usersplit._hit_sender import HitSender
 from usersplit._hit_spool import HitSpool
 from usersplit._hit_transport import HitTransport
 from usersplit._hit_worker import HitWorker
+from usersplit._settings import require_at_least, require_positive_seconds
 from usersplit._shutdown import EXIT_TIMEOUT_SECONDS, close_at_exit
 from usersplit.hits import UnencodableHit
 
@@ -72,7 +74,11 @@ class HitLogger:
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         if write_ahead and spool_directory is None:
-            raise ValueError("write_ahead needs a spool_directory to write to")
+            raise InvalidSetting("write_ahead needs a spool_directory to write to.")
+        for name, number in (("capacity", capacity), ("capacity_bytes", capacity_bytes), ("spool_bytes", spool_bytes)):
+            require_at_least(name, number, 1)
+        require_at_least("remembered_exposures", remembered_exposures, 0)
+        require_positive_seconds("interval_seconds", interval_seconds)
         account = HitAccount()
         self._buffer = HitBuffer(capacity=capacity, capacity_bytes=capacity_bytes)
         sender = HitSender(

@@ -17,6 +17,7 @@ from typing import IO, Final
 from urllib.parse import urlsplit
 
 from usersplit._errors import InvalidSetting, UserSplitError, __version__
+from usersplit._settings import require_positive_seconds
 
 PATH: Final = "/api/v1/configs"
 LARGEST_ANSWER_BYTES: Final = 512 * 1024 * 1024
@@ -54,7 +55,7 @@ class HttpWire:
         monotonic: the clock of that.
 
     Raises:
-        InvalidSetting: an address or a token that cannot be one.
+        InvalidSetting: an address, a token or a time that cannot be one.
     """
 
     def __init__(
@@ -67,8 +68,7 @@ class HttpWire:
             raise InvalidSetting("Put no name and password into the address: pass an API token as token.")
         if _TOKEN.fullmatch(token) is None:
             raise InvalidSetting("The token is no API token: it is empty, or holds blanks or strange characters.")
-        if not timeout_seconds > 0:
-            raise InvalidSetting(f"A timeout of {timeout_seconds} seconds leaves no time to answer.")
+        require_positive_seconds("timeout_seconds", timeout_seconds)
         self._url = url.removesuffix("/").removesuffix(PATH) + PATH
         self._token = token
         self._timeout_seconds = timeout_seconds

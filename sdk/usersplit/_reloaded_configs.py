@@ -11,6 +11,7 @@ from usersplit._config import SplitTestConfig
 from usersplit._config_problems import ConfigProblem, ConfigProblems
 from usersplit._config_set import Published
 from usersplit._forks import watch_forks
+from usersplit._settings import require_positive_seconds
 
 _logger = logging.getLogger("usersplit.configs")
 
@@ -40,6 +41,7 @@ class ReloadedConfigs:
 
     def __init__(self, source: ConfigSource, *, reload_seconds: float, monotonic: Callable[[], float]) -> None:
         """Look once, here; then keep the configs fresh in the background."""
+        require_positive_seconds("reload_seconds", reload_seconds)
         self.published = source.published
         self._source = source
         self._reload_seconds = reload_seconds

@@ -1,11 +1,19 @@
 """Who is asked about: a user or a guest; and how the visitor came: the environment."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal, TypeAlias
 
 UnitType: TypeAlias = Literal["user", "device", "guest"]
+
+
+def _state(self: object) -> list[object]:
+    """Return the fields as `pickle` can keep them: what is read-only becomes a dictionary."""
+    values = (getattr(self, each.name) for each in fields(self))  # type: ignore[arg-type] # of a dataclass
+    return [dict(value) if type(value) is MappingProxyType else value for value in values]
+
 
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
@@ -28,6 +36,8 @@ class User:
     split_group: int
     attributes: Mapping[str, object] = field(default_factory=lambda: _NOTHING)
     device_id: str = ""
+
+    __getstate__ = _state  # a task for another process may carry a user along
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,6 +84,8 @@ class Environment:
     supported_tests: Collection[str] | None = None
     _filter_values: Mapping[str, object] | None = field(default=None, init=False, repr=False)
 
+    __getstate__ = _state
+
     def filter_values(self) -> Mapping[str, object]:
         """Return what environment filters read, by the filters' names. Made once: a page checks many tests."""
         if self._filter_values is not None:
@@ -84,8 +96,11 @@ class Environment:
             ("user_agent", self.user_agent),
             ("app_version", self.app_version),
         )
-        values: dict[str, object] = {name: value for name, value in named if value}
-        values.update(self.attributes)
+        values: dict[str, object] = {}
+        with suppress(Exception):  # of what fails nothing is known, as of a profile
+            values.update((name, value) for name, value in named if value)
+        with suppress(Exception):
+            values.update(self.attributes)
         # Published whole, so that a second thread never reads a half-filled mapping.
         object.__setattr__(self, "_filter_values", values)
         return values

@@ -2,14 +2,18 @@
 
 Every reader is total: it answers None for what is no value of its type, and raises nothing, whatever object comes in.
 So types are told apart by `type()` and `issubclass`, never by `isinstance`, equality or hashing, which an object can
-answer itself; a subclass is turned into the plain value by the methods of the built-in type, not by its own.
+answer itself; a subclass is turned into the plain value by the methods of the built-in type, not by its own. Only what
+is a number by its class, as numpy's are, is asked for its value.
 """
 
 import math
+import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Final
 
@@ -20,6 +24,7 @@ SMALLEST_INTEGER: Final = -(2**63)
 LARGEST_INTEGER: Final = 2**63 - 1
 
 _BOOLEAN_WORDS: Final = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
+_NUMPY_BOOLEANS: Final = ("bool", "bool_")  # the one scalar that no abstract class names
 _LONGEST_BOOLEAN: Final = max(map(len, _BOOLEAN_WORDS))
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,4})?")
@@ -45,7 +50,7 @@ EXPECTED: Final[Mapping[FilterType, str]] = MappingProxyType(
 
 
 def plain(raw: object) -> object:
-    """Turn an instance of a subclass (an IntEnum, numpy's float64 …) into the plain str, int or float it is."""
+    """Turn a scalar of another class (an IntEnum, a Decimal, a numpy.int64 …) into the str, int or float it is."""
     kind = type(raw)
     if kind is str or kind is int or kind is bool or kind is float:
         return raw
@@ -55,6 +60,20 @@ def plain(raw: object) -> object:
         return int.__int__(raw)  # type: ignore[arg-type] # the type is known by issubclass
     if issubclass(kind, float):
         return float.__float__(raw)  # type: ignore[arg-type] # as above
+    return raw if raw is None else _plain_number(raw, kind)
+
+
+def _plain_number(raw: object, kind: type) -> object:
+    """Turn what is a number by its class, though none of Python's own, into one; return anything else as it is."""
+    try:
+        if issubclass(kind, Integral):
+            return operator.index(raw)  # type: ignore[arg-type] # as above
+        if issubclass(kind, (Real, Decimal)):
+            return float(raw)  # type: ignore[arg-type] # as above
+        if kind.__module__ == "numpy" and kind.__name__ in _NUMPY_BOOLEANS:
+            return bool(raw)
+    except Exception:  # noqa: BLE001, S110 - foreign code; whatever it raises, the value is not known
+        pass
     return raw
 
 

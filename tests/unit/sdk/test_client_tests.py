@@ -28,6 +28,8 @@ def checker(**types: str) -> Checker:
         ("mixed", None, None),
         ("mixed", {"b"}, None),
         ("mixed", {"a"}, "red"),
+        ("mixed", "a", None),  # a text is no list of keys
+        ("client", "a,b", None),
     ],
 )
 def test_a_test_that_the_client_shows_needs_its_support(

@@ -1,5 +1,8 @@
 import enum
+import numbers
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -212,3 +215,57 @@ def test_an_object_that_lies_about_its_class_meets_no_leaf() -> None:
         asked = conditions(type_, "ne", value)  # type: ignore[arg-type] # the literals above are filter types
         assert not asked.matches({"a": Liar()}, {})
         assert asked.explain({"a": Liar()}, {}).decisive[0].reason == "wrong_type"
+
+
+@numbers.Integral.register
+class BrokenInteger:
+    def __index__(self) -> int:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "attribute", "is_met"),
+    [
+        ("number", "9.5", Decimal("9.50"), True),
+        ("number", "0.5", Fraction(1, 2), True),
+        ("number", "9.5", Decimal("sNaN"), False),
+        ("number", "9.5", Decimal("1e999"), False),
+        ("integer", "9", Decimal(9), False),
+        ("integer", "9", Fraction(9), False),
+        ("integer", "9", BrokenInteger(), False),
+        ("number", "9", BrokenInteger(), False),
+        ("string", "9", Decimal(9), False),
+    ],
+)
+def test_numbers_of_other_classes_count_as_the_number_they_are(
+    type_: FilterType, value: object, attribute: object, *, is_met: bool
+) -> None:
+    asked = conditions(type_, "eq", value)
+    assert asked.matches({"a": attribute}, {}) is asked.explain({"a": attribute}, {}).matched is is_met
+
+
+def test_numpys_scalars_count_as_the_values_they_are() -> None:
+    numpy = pytest.importorskip("numpy", reason="it is no dependency of the SDK")
+    whole, share, yes = numpy.int64(50), numpy.float32(1.5), numpy.bool_(True)  # noqa: FBT003 - numpy's own signature
+    equal: list[tuple[FilterType, object, object]] = [
+        ("integer", "50", whole),
+        ("integer", "50", numpy.uint8(50)),
+        ("number", "50", whole),
+        ("number", "1.5", share),
+        ("boolean", "Yes", yes),
+        ("boolean", "No", numpy.bool_(False)),  # noqa: FBT003 - as above
+        ("string", "a", numpy.str_("a")),
+    ]
+    for type_, value, attribute in equal:
+        assert conditions(type_, "eq", value).matches({"a": attribute}, {}), type_
+    unknown: list[tuple[FilterType, object]] = [
+        ("integer", share),
+        ("integer", yes),
+        ("integer", numpy.array([50])),
+        ("number", numpy.float64("nan")),
+        ("integer", numpy.uint64(2**63)),
+        ("boolean", share),
+    ]
+    for type_, attribute in unknown:
+        value = "Yes" if type_ == "boolean" else "1"
+        assert not conditions(type_, "ne", value).matches({"a": attribute}, {}), (type_, attribute)
