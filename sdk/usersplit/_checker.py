@@ -25,7 +25,7 @@ from usersplit._hit_logger import HitLogger
 from usersplit._memory_configs import Configs
 from usersplit._problems import Problems, safe_key, safe_text
 from usersplit._split_groups import is_split_group
-from usersplit._units import Environment, Unit, unit_identity
+from usersplit._units import Environment, Unit, User, unit_identity
 from usersplit._view import NEVER, Resolution, View
 from usersplit.conditions import LeafOutcome
 
@@ -318,16 +318,10 @@ class Checker:
     ) -> None:
         """Log a hit of a compiled check, whose unit is a plain one with a split group, if the test still runs."""
         if config.logs_hits:
-            unit_type, unit_id = unit_identity(user)
-            hits.log(
-                test_key=config.key,
-                variant=variant,
-                unit_type=unit_type,
-                unit_id=unit_id,
-                settings_group=config.settings_group,
-                split_group=user.split_group,
-                platform="" if environment is None else environment.platform,
-                country="" if environment is None else environment.country,
+            unit_type, unit_id = ("user", user.id) if type(user) is User else unit_identity(user)
+            platform, country = ("", "") if environment is None else (environment.platform, environment.country)
+            hits.log_drawn(
+                config.key, config.settings_group, variant, unit_type, unit_id, user.split_group, platform, country
             )
 
     def _log(

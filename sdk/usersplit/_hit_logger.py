@@ -145,27 +145,6 @@ class HitLogger:
         Returns:
             Whether the hit went into the buffer. What became of it then, `stats` counts.
         """
-        worker = self._worker
-        if not worker.running:
-            worker.start()
-        if worker.closing:
-            worker.late.tick()
-            return False
-        buffer = self._buffer
-        hits = self._hits
-        if len(hits) >= buffer.limit:
-            buffer.full.tick()
-            return False
-        exposures = self._exposures
-        if exposures is not None and not hit_id and not forced:
-            try:
-                exposure = (unit_type, unit_id, test_key, variant, settings_group)
-                if exposures.is_known(exposure):
-                    worker.duplicates.tick()
-                    return False
-                exposures.remember(exposure)
-            except Exception:  # noqa: BLE001, S110 - an id that cannot be compared is never a duplicate
-                pass
         # A plain tuple in the order of LoggedHit, whose own constructor costs the caller as much as all the rest.
         hit: BufferedHit = (
             self._now_ns() if occurred_at_ns is None else occurred_at_ns,
@@ -182,6 +161,50 @@ class HitLogger:
             hit_id,
             0,
         )
+        return self._take(hit, attributes)
+
+    def log_drawn(  # noqa: PLR0913, PLR0917 - by place, for names cost more than what is done with them
+        self,
+        test_key: str,
+        settings_group: int,
+        variant: str,
+        unit_type: str,
+        unit_id: object,
+        split_group: int,
+        platform: object,
+        country: object,
+    ) -> bool:
+        """As `log`, of a variant that a check has just given by split group: for `Checker`."""
+        now = self._now_ns()
+        hit: BufferedHit = (
+            now, test_key, settings_group, variant, unit_type, unit_id, split_group, platform, country,
+            False, "", "", 0,
+        )  # fmt: skip
+        return self._take(hit, None)
+
+    def _take(self, hit: BufferedHit, attributes: Mapping[str, object] | str | None) -> bool:
+        worker = self._worker
+        if not worker.running:
+            worker.start()
+        if worker.closing:
+            worker.late.tick()
+            return False
+        buffer = self._buffer
+        hits = self._hits
+        if len(hits) >= buffer.limit:
+            buffer.full.tick()
+            return False
+        _, test_key, settings_group, variant, unit_type, unit_id, _, platform, country, forced, _, hit_id, _ = hit
+        exposures = self._exposures
+        if exposures is not None and not hit_id and not forced:
+            try:
+                exposure = (unit_type, unit_id, test_key, variant, settings_group)
+                if exposures.is_known(exposure):
+                    worker.duplicates.tick()
+                    return False
+                exposures.remember(exposure)
+            except Exception:  # noqa: BLE001, S110 - an id that cannot be compared is never a duplicate
+                pass
         try:
             if attributes is None and (
                 len(test_key)
