@@ -143,6 +143,11 @@ class Pricing(ParamTrackSet):
         return price + delta
 
 
+def without_an_agent(url: str, token: str) -> usersplit.UserSplit:
+    configs = usersplit.HttpConfigs(url, token=token, cache_file="configs.json")
+    return usersplit.connect(configs=configs, bootstrap_servers="kafka:9092", app="shop", environment_name="devel")
+
+
 def colour(client: usersplit.UserSplit, user: usersplit.User) -> str:
     match GreenButton.variant(client.get_active_variant(GreenButton.KEY, user)):
         case None | GreenButton.CONTROL:
