@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from accounts.desk import Desk
 from accounts.openid import OpenIdDesk
 from api import (
+    audience,
     checks,
     configs,
     filters,
@@ -17,23 +18,32 @@ from api import (
     lifecycle,
     openid,
     operating,
+    overrides,
     people,
     settings,
     signing_in,
     split_tests,
+    user_group_estimates,
+    user_groups,
 )
+from api import traffic as hits
 from api.checkers import Checkers
 from api.clock import Now
+from api.described import describe
 from api.errors import add_error_handlers
-from api.identify import DESCRIBED_SECURITY
 from api.limits import Limits
 from api.live_configs import LiveConfigs
 from api.measured import Measured, Observe, observe_nothing
 from api.missing_servers import MissingServersMemory
+from api.nowhere import Nowhere
 from api.openid import plain_refusal
 from api.parts import Parts
+from api.schema_registry import schema_registry
+from warehouse.traffic import HitTraffic
 
 OPENAPI_URL: Final = "/api/openapi.json"
+REGISTRY: Final = "/registry"
+"""Where the schemas of the topics are: public, as they are in the source, and asked for by Kafka's own clients."""
 
 RenderMetrics: TypeAlias = Callable[[], tuple[str, bytes]]
 """Gives the metrics of the process: their content type, and their bytes."""
@@ -54,6 +64,11 @@ _NEEDING_AN_ACCOUNT: Final = (
     settings,
     lifecycle,
     history,
+    audience,
+    hits,
+    overrides,
+    user_groups,
+    user_group_estimates,
     checks,
     configs,
     filters,
@@ -78,6 +93,7 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     observe: Observe = observe_nothing,
     render_metrics: RenderMetrics = _no_metrics,
     identity_provider: OpenIdDesk | None = None,
+    traffic: HitTraffic | None = None,
 ) -> FastAPI:
     """Return the application; nothing is connected or started by it.
 
@@ -91,6 +107,7 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
         monotonic: the clock that never jumps.
         observe: told of every request.
         render_metrics: gives the metrics of the process.
+        traffic: counts hits, None where no warehouse is connected.
         identity_provider: the desk for people whom the company's identity provider knows, None without one.
     """
     app = FastAPI(
@@ -108,10 +125,15 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     app.state.render_metrics = render_metrics
     app.state.openid = identity_provider
     app.state.sign_in_refused = plain_refusal
+    app.state.previews = audience.Previews()
+    app.state.traffic = traffic
+    describe(app)
     add_error_handlers(app)
     app.include_router(health.router)
     for module in _NEEDING_AN_ACCOUNT:
-        app.include_router(module.router, dependencies=DESCRIBED_SECURITY)
+        app.include_router(module.router)
+    app.mount(REGISTRY, schema_registry())
+    app.router.routes.append(Nowhere(app.router))
     app.add_middleware(Limits)
     app.add_middleware(Measured, observe=observe)
     return app

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
 
 from api.checkers import CheckersHere
 from api.configs import Live
@@ -54,7 +55,7 @@ class ManyChecks(Check):
     keys: Annotated[list[str], Field(max_length=1000)] | None = None
 
 
-class Answers(BaseModel):
+class Answers(TypedDict):
     """The answers, by key."""
 
     answers: list[AnswerDocument]
@@ -102,7 +103,7 @@ def check_many(parts: Here, live: Live, checkers: CheckersHere, identity: Reader
         checker = checkers.at(visit.now, visit.environment_name, [key for key in keys if key in visible])
     unit, way = visit.unit(), visit.way()
     explained = ((checker if key in visible else _NOBODY_KNOWS).explain(key, unit, way) for key in keys)
-    return rendered(Answers.model_construct(answers=[answer_document(each) for each in explained]))
+    return rendered(Answers(answers=[answer_document(each) for each in explained]))
 
 
 _NOBODY_KNOWS = Checker(MemoryConfigs())

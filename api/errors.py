@@ -25,15 +25,23 @@ from starlette.responses import Response
 from accounts import errors as accounts_errors
 from api.audit import note_refusal
 from api.refusals import ApiRefusal
+from audience import errors as audience_errors
+from audience.errors import AudienceError
 from domain import errors as domain_errors
+from domain import override_errors
+from domain.allocation.audience_counts import CountingFailed
 from events import errors as events_errors
 from projections import errors as projections_errors
 from usersplit.conditions import ConditionsError
+from warehouse.errors import WarehouseError
+from warehouse.traffic import TooManyBuckets
 
 STATUS_OF: Final[Mapping[type[Exception], int]] = MappingProxyType(
     {
         domain_errors.RuleBroken: 422,
         domain_errors.SplitTestNotFound: 404,
+        domain_errors.UserGroupNotFound: 404,
+        domain_errors.NoConditions: 409,
         domain_errors.NotAManager: 403,
         domain_errors.KeyTaken: 409,
         domain_errors.TransitionNotAllowed: 409,
@@ -44,7 +52,19 @@ STATUS_OF: Final[Mapping[type[Exception], int]] = MappingProxyType(
         domain_errors.NothingToRetry: 409,
         domain_errors.EstimateSuperseded: 409,
         domain_errors.NothingChanges: 409,
+        override_errors.MayNotOverride: 403,
+        override_errors.SplitTestIsOver: 409,
+        override_errors.SplitTestsNotDisabled: 409,
+        override_errors.NothingToForget: 409,
+        override_errors.TooManyOverrides: 409,
+        CountingFailed: 503,
         ConditionsError: 422,
+        AudienceError: 422,
+        audience_errors.UsersMappingWrong: 409,
+        audience_errors.UsersTableWrong: 409,
+        audience_errors.SplitGroupsWrong: 409,
+        WarehouseError: 503,
+        TooManyBuckets: 422,
         events_errors.VersionConflict: 409,
         events_errors.CommandIdReused: 422,
         events_errors.UnstorableText: 422,
@@ -89,12 +109,12 @@ _log = logging.getLogger(__name__)
 def add_error_handlers(app: FastAPI) -> None:
     """Let every error of `app` become a problem document."""
     for kind in STATUS_OF:
-        app.add_exception_handler(kind, _named)
-    app.add_exception_handler(ApiRefusal, _refusal)
+        app.add_exception_handler(kind, _problem)
+    app.add_exception_handler(ApiRefusal, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RecursionError, _too_deep)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(Exception, _problem)
 
 
 def problem(
@@ -113,7 +133,18 @@ def status_of(error: Exception) -> int:
     return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
 
 
-async def _named(request: Request, error: Exception) -> Response:
+def problem_of(request: Request, error: Exception) -> Response:
+    """Return what an error is for the one who asked; a refusal is noted in the audit log, a bug in the other one."""
+    if isinstance(error, ApiRefusal):
+        note_refusal(request, error.status, type(error).__name__, str(error))
+        return problem(error.status, type(error).__name__, str(error), headers=error.headers)
+    if any(kind in STATUS_OF for kind in type(error).__mro__):
+        return _named_problem(request, error)
+    _log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    return problem(500, "InternalError", "something went wrong here; it was logged, and an operator can look it up")
+
+
+def _named_problem(request: Request, error: Exception) -> Response:
     status, detail = status_of(error), str(error)
     members: dict[str, object] = {}
     headers: dict[str, str] = {}
@@ -136,10 +167,8 @@ async def _named(request: Request, error: Exception) -> Response:
     return problem(status, type(error).__name__, detail, headers=headers, **members)
 
 
-async def _refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiRefusal)  # noqa: S101 - what it is registered for
-    note_refusal(request, error.status, type(error).__name__, str(error))
-    return problem(error.status, type(error).__name__, str(error))
+async def _problem(request: Request, error: Exception) -> Response:
+    return problem_of(request, error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -163,11 +192,6 @@ async def _too_deep(request: Request, error: Exception) -> Response:
     sentence = "the document's brackets are nested deeper than anything here can be"
     note_refusal(request, 422, "TooDeep", sentence)
     return problem(422, "TooDeep", sentence)
-
-
-async def _unforeseen(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-    return problem(500, "InternalError", "something went wrong here; it was logged, and an operator can look it up")
 
 
 def _place(location: Any) -> str:

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from sqlalchemy import Connection
+from typing_extensions import TypedDict
 
 from accounts.identity import Identity
 from api.identify import Reader
 from api.parts import Here, Parts
 from api.refusals import BehindTheLog, NothingThen, WhenMissing
 from api.rendering import rendered
-from api.settings import SettingsDocument, settings_document
+from api.settings_documents import SettingsDocument, settings_document
 from api.sight import VisibleKeys, is_seen, onlooker, seen_test
 from api.split_tests import SeenStatus
 from api.texts import AwareMoment, KeyInPath
@@ -29,7 +30,7 @@ Position = Annotated[int | None, Query(ge=1, le=2**62, description="A position o
 Moment = Annotated[AwareMoment | None, Query(description="A moment with its zone, such as 2026-05-03T14:05:00Z")]
 
 
-class ChangeDocument(BaseModel):
+class ChangeDocument(TypedDict):
     """What changed, its value before, and its value after; empty where there was or is none."""
 
     what: str
@@ -37,7 +38,7 @@ class ChangeDocument(BaseModel):
     after: str
 
 
-class EntryDocument(BaseModel):
+class EntryDocument(TypedDict):
     """Who did what, when: in a sentence, and as values before and after."""
 
     position: int
@@ -47,7 +48,7 @@ class EntryDocument(BaseModel):
     changes: list[ChangeDocument]
 
 
-class ChangelogPage(BaseModel):
+class ChangelogPage(TypedDict):
     """A part of the changelog, the oldest first; `next` is the `after` of the part behind it, null at the end."""
 
     entries: list[EntryDocument]
@@ -123,7 +124,7 @@ def get_as_of(
 def changelog_page(found: Sequence[ChangelogEntry], limit: int) -> ChangelogPage:
     """Return the first `limit` of `found`, and where the next ones begin if there are more."""
     more = len(found) > limit
-    return ChangelogPage.model_construct(
+    return ChangelogPage(
         entries=[entry_document(entry) for entry in found[:limit]], next=found[limit - 1].position if more else None
     )
 
@@ -159,15 +160,12 @@ def seen_then(parts: Parts, identity: Identity, key: str, position: int, *, visi
 
 def entry_document(entry: ChangelogEntry) -> EntryDocument:
     """Return an entry as a document."""
-    return EntryDocument.model_construct(
+    return EntryDocument(
         position=entry.position,
         at=entry.at,
         actor=entry.actor,
         sentence=entry.sentence,
-        changes=[
-            ChangeDocument.model_construct(what=what, before=before, after=after)
-            for what, before, after in entry.changes
-        ],
+        changes=[ChangeDocument(what=what, before=before, after=after) for what, before, after in entry.changes],
     )
 
 

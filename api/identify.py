@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from accounts.desk import Desk
@@ -14,14 +13,6 @@ from accounts.identity import Identity, Permission
 from accounts.origin import SAFE_METHODS, is_our_own
 from accounts.sessions import COOKIE
 from api.audit import note_identity
-
-_DESCRIBED = [
-    Security(HTTPBearer(auto_error=False, scheme_name="token", description="An API token")),
-    Security(APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="apiKey", description="An API token")),
-    Security(APIKeyCookie(name=COOKIE, auto_error=False, scheme_name="session", description="A signed-in browser")),
-]
-DESCRIBED_SECURITY = [*_DESCRIBED]
-"""For the routers: lets the OpenAPI document say how to sign in. They check nothing."""
 
 
 def identity_of(connection: HTTPConnection, desk: Desk, *, public_url: str = "") -> Identity:

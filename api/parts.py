@@ -6,7 +6,11 @@ from typing import Annotated, Protocol, TypeAlias
 from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine
 
+from audience.preview import AudienceService
+from commands.overrides import OverrideCommands
 from commands.split_tests import SplitTestCommands
+from commands.user_group_estimates import UserGroupEstimateCommands
+from commands.user_groups import UserGroupCommands
 from events.store import EventStore
 from usersplit.conditions import Catalog
 
@@ -32,6 +36,26 @@ class Parts(Protocol):
     @property
     def split_tests(self) -> SplitTestCommands:
         """The commands on split tests."""
+        ...
+
+    @property
+    def user_groups(self) -> UserGroupCommands:
+        """The commands on user groups."""
+        ...
+
+    @property
+    def user_group_estimates(self) -> UserGroupEstimateCommands:
+        """The commands on what is counted of user groups."""
+        ...
+
+    @property
+    def overrides(self) -> OverrideCommands:
+        """The commands of QA."""
+        ...
+
+    @property
+    def audience(self) -> AudienceService | None:
+        """Numbers about users, None where no users table is connected."""
         ...
 
     def catch_up(self, position: int) -> None:

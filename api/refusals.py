@@ -8,10 +8,15 @@ ApiRefusal
 ├── NothingThen           the test did not exist then, or was a Draft that this person could not have seen
 ├── BehindTheLog          a position that nothing was recorded at yet
 ├── RebuildAtWork         the projection is being rebuilt already
+├── NobodyIsCounted       no users table is connected
+├── NoWarehouse           no warehouse is connected
+├── NotCountedYet         a user group without conditions
+├── TooManyPreviews       others are at work
 ├── NoIdentityProvider    none is set up here
 └── NoSuchThing           there is nothing of this name
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -19,6 +24,7 @@ class ApiRefusal(Exception):
     """The root of these refusals. Nothing was changed."""
 
     status: ClassVar[int] = 422
+    headers: ClassVar[Mapping[str, str]] = {}
 
 
 class WrongIfMatch(ApiRefusal):
@@ -92,6 +98,43 @@ class NoIdentityProvider(ApiRefusal):
 
     def __init__(self) -> None:
         super().__init__("no identity provider is set up here; sign in with a password, or set USERSPLIT_OPENID_ISSUER")
+
+
+class NobodyIsCounted(ApiRefusal):
+    """Numbers about users need users."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("no users table is connected; an operator sets USERSPLIT_USERS_URL, see docs/audience.md")
+
+
+class NoWarehouse(ApiRefusal):
+    """Hits are counted where they are kept."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("no warehouse is connected; an operator sets USERSPLIT_WAREHOUSE_URL, see docs/bi.md")
+
+
+class NotCountedYet(ApiRefusal):
+    """There is nothing to count."""
+
+    status = 404
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the user group {key!r:.120} has no conditions yet, so nobody is counted; propose some first")
+
+
+class TooManyPreviews(ApiRefusal):
+    """Each takes as much of the machine as a preparation."""
+
+    status = 429
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+    def __init__(self) -> None:
+        super().__init__("other previews are being counted; try again in a few seconds")
 
 
 class NoSuchThing(ApiRefusal):

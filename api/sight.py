@@ -3,10 +3,11 @@
 from sqlalchemy import Connection
 
 from accounts.identity import Identity
-from domain.errors import SplitTestNotFound
+from domain.errors import SplitTestNotFound, UserGroupNotFound
 from domain.people import can_see
-from projections import test_list
+from projections import test_list, user_groups
 from projections.test_list import ListedSplitTest, Onlooker
+from projections.user_groups import ListedUserGroup
 
 
 def onlooker(identity: Identity) -> Onlooker:
@@ -29,6 +30,18 @@ def seen_test(connection: Connection, identity: Identity, key: str) -> ListedSpl
     if row is None or not is_seen(identity, row):
         raise SplitTestNotFound(key)
     return row
+
+
+def seen_user_group(connection: Connection, identity: Identity, key: str) -> ListedUserGroup:
+    """Return the line of a user group.
+
+    Raises:
+        UserGroupNotFound: there is none, or it is somebody else's Draft.
+    """
+    group = user_groups.get(connection, key)
+    if group is None or not can_see(identity.actor, group.status, group.author, group.managers):
+        raise UserGroupNotFound(key)
+    return group
 
 
 class VisibleKeys:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import TypedDict
 
 from usersplit import Answer, Environment, Guest, Unit, User
 
@@ -85,7 +86,7 @@ class VisitDocument(BaseModel):
         )
 
 
-class AnswerDocument(BaseModel):
+class AnswerDocument(TypedDict):
     """What a test gives: a variant or none, with the reason as a word and as a sentence."""
 
     key: str
@@ -99,7 +100,7 @@ class AnswerDocument(BaseModel):
 
 def answer_document(answer: Answer) -> AnswerDocument:
     """Return an answer as a document."""
-    return AnswerDocument.model_construct(
+    return AnswerDocument(
         key=answer.key,
         variant=answer.variant,
         reason=answer.reason,
