@@ -1,7 +1,7 @@
 """Numbers about users before anything is decided: live numbers of conditions, and the preview of a proposal.
 
 Nothing here changes anything. A preview takes as long as a preparation. Who sends `Accept: text/event-stream` is told
-of each step while it is at work, who does not waits for the end. So a preview is one request, and nothing of it is kept.
+of each step while it is at work, who does not waits for the end. So a preview is one request; nothing of it is kept.
 """
 
 import asyncio

@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Router
 from starlette.types import Receive, Scope, Send
 
+_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _PREFIXES: Final = ("/api/", "/health", "/ready", "/metrics")
 
 
@@ -27,10 +28,10 @@ class Nowhere(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Say that there is nothing, or which methods there are."""
         del receive, send
-        allowed: set[str] = set()
-        for route in self._router.routes:
-            if route is not self and route.matches(scope)[0] is Match.PARTIAL:
-                allowed |= getattr(route, "methods", None) or set()
+        allowed = [method for method in _METHODS if self._is_answered({**scope, "method": method})]
         if allowed:
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
         raise HTTPException(404, f"there is nothing at {scope['path']!r:.200}; see /api/openapi.json")
+
+    def _is_answered(self, scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is Match.FULL for route in self._router.routes if route is not self)

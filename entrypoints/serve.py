@@ -98,6 +98,7 @@ def serve(
         observe=observe,
         render_metrics=lambda: (CONTENT_TYPE_LATEST, generate_latest(metrics.registry)),
         identity_provider=openid,
+        traffic=traffic,
     )
     mount_pages(
         app,

@@ -22,6 +22,8 @@ from api.live_configs import LiveConfigs
 from api.measured import observe_nothing
 from entrypoints.backbone import Backbone, now
 from tests.support.people import PASSWORD, open_desk, sign_up
+from warehouse.traffic import HitTraffic
+from warehouse.users import UsersDatabase
 
 with warnings.catch_warnings():
     # It would rather have a successor of httpx, which nothing else here needs.
@@ -115,12 +117,14 @@ class Api:
 
 
 @contextmanager
-def serving(database_url: str) -> Iterator[Api]:
+def serving(
+    database_url: str, *, users: UsersDatabase | None = None, traffic: HitTraffic | None = None
+) -> Iterator[Api]:
     """Yield the API over the database at `database_url`, which has the newest schema."""
-    backbone = Backbone(database_url)
+    backbone = Backbone(database_url, users=users)
     desk = open_desk(backbone.engine)
     live = live_configs(backbone)
-    app = create_app(backbone, desk, now=now, live=live)
+    app = create_app(backbone, desk, now=now, live=live, traffic=traffic)
     ofrep = ofrep_server(
         live,
         desk,
