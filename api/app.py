@@ -35,7 +35,6 @@ from api.limits import Limits
 from api.live_configs import LiveConfigs
 from api.measured import Measured, Observe, observe_nothing
 from api.missing_servers import MissingServersMemory
-from api.nowhere import Nowhere
 from api.openid import plain_refusal
 from api.parts import Parts
 from api.schema_registry import schema_registry
@@ -133,7 +132,6 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     for module in _NEEDING_AN_ACCOUNT:
         app.include_router(module.router)
     app.mount(REGISTRY, schema_registry())
-    app.router.routes.append(Nowhere(app.router))
     app.add_middleware(Limits)
     app.add_middleware(Measured, observe=observe)
     return app

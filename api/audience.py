@@ -163,7 +163,7 @@ PreviewsHere: TypeAlias = Annotated[Previews, Depends(_previews)]
 @router.post(
     "/audience/numbers", summary="How many users meet conditions, and other tests' too", response_model=NumbersDocument
 )
-def numbers(audience: AudienceHere, _: Reader, asked: Asked) -> Response:
+def numbers(_: Reader, audience: AudienceHere, asked: Asked) -> Response:
     """Return the numbers, usually at once; the first question about an attribute counts anew. Drafts are not told."""
     found = audience.live_numbers(
         asked.conditions, key=asked.key, type=asked.type, starts_at=asked.starts_at, ends_at=asked.ends_at
@@ -184,10 +184,10 @@ def numbers(audience: AudienceHere, _: Reader, asked: Asked) -> Response:
 )
 async def preview(  # noqa: PLR0913, PLR0917 - what a preview needs, handed in by the framework
     request: Request,
+    identity: Reader,
     parts: Here,
     audience: AudienceHere,
     previews: PreviewsHere,
-    identity: Reader,
     key: KeyInPath,
     asked: PreviewRequest,
     accept: Annotated[str, Header(description="text/event-stream: tell each step while it is at work")] = "",

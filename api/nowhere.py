@@ -1,5 +1,6 @@
 """The end of the API: an address under it that is nothing gets a problem document, and no page of the managers'."""
 
+from itertools import takewhile
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -11,7 +12,7 @@ _PREFIXES: Final = ("/api/", "/health", "/ready", "/metrics")
 
 
 class Nowhere(BaseRoute):
-    """The route behind all others of the API, and before those of the pages, which take every address.
+    """The route behind all others of the API, to be put before the pages, which take every address.
 
     Args:
         router: holds the others.
@@ -34,4 +35,5 @@ class Nowhere(BaseRoute):
         raise HTTPException(404, f"there is nothing at {scope['path']!r:.200}; see /api/openapi.json")
 
     def _is_answered(self, scope: Scope) -> bool:
-        return any(route.matches(scope)[0] is Match.FULL for route in self._router.routes if route is not self)
+        before = takewhile(lambda route: route is not self, self._router.routes)
+        return any(route.matches(scope)[0] is Match.FULL for route in before)

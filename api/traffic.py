@@ -75,10 +75,10 @@ TrafficHere: TypeAlias = Annotated[HitTraffic, Depends(_traffic)]
 
 @router.get("/traffic", summary="Hits per variant over time, and their evenness", response_model=TrafficDocument)
 def get_traffic(  # noqa: PLR0913, PLR0917 - the bounds of a chart
+    identity: Reader,
     parts: Here,
     clock: Clock,
     traffic: TrafficHere,
-    identity: Reader,
     key: KeyInPath,
     since: Annotated[AwareMoment | None, Query(description="The beginning; a day before the end by default")] = None,
     until: Annotated[AwareMoment | None, Query(description="The end, excluded; now by default")] = None,

@@ -94,10 +94,10 @@ def ask_for_estimate(order: Steering, key: KeyInPath) -> Receipt:
 
 @router.post("/preview", summary="What a user group would be", response_model=GroupPreviewDocument)
 def preview(
+    identity: Reader,
     parts: Here,
     audience: AudienceHere,
     previews: PreviewsHere,
-    identity: Reader,
     key: KeyInPath,
     conditions: Conditions,
 ) -> Response:

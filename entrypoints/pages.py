@@ -8,6 +8,7 @@ from accounts.desk import Desk
 from accounts.identity import Identity
 from accounts.openid import OpenIdDesk
 from accounts.sessions import COOKIE
+from api.nowhere import Nowhere
 from api.openid import PLACE
 from entrypoints.backbone import Backbone, now
 from entrypoints.consumer_standings import ConsumerStandings
@@ -54,4 +55,5 @@ def mount_pages(  # noqa: PLR0913 - what pages are made of, wired by name
         company=PLACE if openid is not None else "",
         company_label=openid.label if openid is not None else "",
     )
+    app.router.routes.append(Nowhere(app.router))
     app.state.sign_in_refused = mount(app, parts).refused

@@ -8,7 +8,7 @@ append a quarter of its time.
 
 import select
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -46,9 +46,25 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Return what was stored, aware."""
         del dialect
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return _aware(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        """Return the same as a bare function: a page of a list has hundreds of moments."""
+        parse = self.impl_instance.result_processor(dialect, coltype)
+        if parse is None:
+            return _aware
+        read = parse
+
+        def processed(value: Any) -> datetime | None:
+            return _aware(read(value))
+
+        return processed
+
+
+def _aware(value: datetime | None) -> datetime | None:
+    if value is None or value.tzinfo is UTC:
+        return value
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def open_database(url: str) -> Engine:
@@ -128,10 +144,13 @@ def named_errors() -> Iterator[None]:
 
 
 def _prepare_postgres(connection: Any, record: ConnectionPoolEntry) -> None:
-    """Say READ COMMITTED for statements outside of transactions too: SQLAlchemy's setting is for BEGIN only."""
+    """Say READ COMMITTED for statements outside of transactions too: SQLAlchemy's setting is for BEGIN only.
+
+    And let moments come in UTC, wherever the server stands: they need not be converted then.
+    """
     del record
     connection.autocommit = True
-    connection.execute("SET default_transaction_isolation TO 'read committed'")
+    connection.execute("SET default_transaction_isolation TO 'read committed'; SET timezone TO 'UTC'")
     connection.autocommit = False
 
 

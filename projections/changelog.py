@@ -9,10 +9,24 @@ the earlier one stay in the table, and nobody is shown them, because a Draft is 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Row, Table, Text, func, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Row,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
 
 from events.database import UtcDateTime
 from events.facts import SplitTestCreated
@@ -73,20 +87,22 @@ def entries(
         read: makes conditions readable, see `projections.settings_changes`.
     """
     table = live_tables(connection, PROJECTION)[_NAME]
-    created = select(func.max(table.c.position)).where(table.c.key == key, table.c.kind == SplitTestCreated.__name__)
-    query = (
-        select(table)
-        .where(table.c.key == key, table.c.position >= func.coalesce(created.scalar_subquery(), 0))
-        .order_by(table.c.position)
-    )
     found: list[ChangelogEntry] = []
     before = Before()
-    for row in connection.execute(query):
+    for row in connection.execute(_entries(table), {"key": key}):
         fact = read_kept(row.kind, row.fact)
         if row.position > after and len(found) < limit:
             found.append(_entry(row, tell(_without_hidden(fact, visible), before, read)))
         before = before.after(fact)
     return [] if before.status == "discarded" else found
+
+
+@lru_cache(maxsize=64)
+def _entries(table: Table) -> Select[Any]:
+    of_it = table.c.key == bindparam("key")
+    created = select(func.max(table.c.position)).where(of_it, table.c.kind == SplitTestCreated.__name__)
+    since_then = table.c.position >= func.coalesce(created.scalar_subquery(), 0)
+    return select(table).where(of_it, since_then).order_by(table.c.position)
 
 
 def _without_hidden(fact: KeptFact, visible: Container[str] | None) -> KeptFact:

@@ -7,10 +7,24 @@ current one. A discarded Draft has no row.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Float, Integer, MetaData, Row, Table, Text, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    Integer,
+    MetaData,
+    Row,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    select,
+)
 
 from events.database import UtcDateTime
 from events.facts import (
@@ -130,8 +144,13 @@ class OpenTest:
 def get(connection: Connection, key: str) -> CurrentSettings | None:
     """Return the settings of the split test `key`, None if there is no such test."""
     table = live_tables(connection, PROJECTION)[_NAME]
-    row = connection.execute(select(table).where(table.c.key == key)).one_or_none()
+    row = connection.execute(_one(table), {"key": key}).one_or_none()
     return None if row is None else _settings(row)
+
+
+@lru_cache(maxsize=64)
+def _one(table: Table) -> Select[Any]:
+    return select(table).where(table.c.key == bindparam("key"))
 
 
 def overlapping_by_dates(

@@ -23,6 +23,7 @@ PUBLIC: Final = {
     ("GET", "/api/v1/session/openid"),
     ("GET", "/api/v1/session/openid/callback"),
     ("GET", "/api/v1/session/openid/sign-out"),
+    ("a mount, which this test does not look into", "/registry"),
 }
 """What a stranger may ask. Whoever adds a line here says why in the route's docstring."""
 
@@ -31,6 +32,9 @@ CHANGING_NOTHING: Final = {
     ("POST", "/api/v1/tests/{key}/check-as-of"),
     ("POST", "/api/v1/checks"),
     ("POST", "/api/v1/client/variants"),
+    ("POST", "/api/v1/audience/numbers"),
+    ("POST", "/api/v1/tests/{key}/settings/preview"),
+    ("POST", "/api/v1/user-groups/{key}/preview"),
 }
 """Questions that are too long for an address: the scopes `read` and `evaluate` are enough for them."""
 
