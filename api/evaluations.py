@@ -12,6 +12,7 @@ from api.ofrep.events import EventStream
 from api.ofrep.requests import SplitGroups
 from api.ofrep.server import EVENTS, OfrepServer
 from api.parts import Parts
+from api.proxies import Proxies
 
 
 def live_configs(parts: Parts) -> LiveConfigs:
@@ -19,9 +20,10 @@ def live_configs(parts: Parts) -> LiveConfigs:
     return LiveConfigs(parts.reading)
 
 
-def ofrep_server(
+def ofrep_server(  # noqa: PLR0913 - what one is put together of
     live: LiveConfigs,
     desk: Desk,
+    proxies: Proxies,
     *,
     environment_name: str,
     split_groups: SplitGroups,
@@ -41,4 +43,4 @@ def ofrep_server(
         events_path=EVENTS,
         monotonic=monotonic,
     )
-    return OfrepServer(answers, entrance, events, refresh=live.refresh, observe=observe)
+    return OfrepServer(answers, entrance, events, proxies, refresh=live.refresh, observe=observe)

@@ -22,6 +22,7 @@ from projections.errors import OUTAGES, ProjectionsError
 from projections.reading import standing_of
 from usersplit import MemoryConfigs, SplitTestConfig, UnreadableConfig
 from usersplit._documents import parse_config
+from usersplit._user_group_config import UserGroupConfig
 
 _LOOK_EVERY_SECONDS: Final = 0.5
 
@@ -36,11 +37,13 @@ class LiveConfig:
         documents: by the keys under which servers know them.
         digest: the same for the same documents, in every process.
         tests: the split tests among them, parsed; those that could not be are left out.
+        user_groups: the user groups, likewise.
     """
 
     documents: Mapping[str, ConfigDocument]
     digest: str
     tests: tuple[SplitTestConfig, ...]
+    user_groups: tuple[UserGroupConfig, ...] = ()
 
 
 class LiveConfigs:
@@ -128,6 +131,7 @@ class LiveConfigs:
             documents=MappingProxyType(dict(found)),
             digest=digest.hexdigest(),
             tests=tuple(self.configs.published.current.tests.values()),
+            user_groups=tuple(self.configs.published.current.user_groups.values()),
         )
 
 

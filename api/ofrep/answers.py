@@ -8,10 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from api.live_configs import LiveConfig, LiveConfigs
-from api.ofrep.evaluation import Evaluation
-from api.ofrep.fragments import error_of, fragment, with_split_group
+from api.ofrep.evaluation import Config, Evaluation
+from api.ofrep.fragments import error_of, fragment, group_fragment, with_split_group
 from api.ofrep.requests import Asked, OfrepError, SplitGroups, group_of, read_asked
-from usersplit import Answer, Checker, Environment, Guest, SplitTestConfig, User
+from usersplit import Checker, Environment, Guest, User
+from usersplit._user_group_config import UserGroupConfig
 
 _NARROWING: Final = frozenset({"supported_tests", "environment_name", "unit_type", "device_id"})
 """Fields of a context that only the long way understands."""
@@ -91,7 +92,10 @@ class Answers:
         config = ready.evaluation.configs.get(key)
         if config is None or (asked.supported is not None and key not in asked.supported):
             raise _not_found(key)
-        answer = self._checker(asked).explain(key, _unit(asked), _visit(asked, [key]))
+        checker, unit, visit = self._checker(asked), _unit(asked), _visit(asked, [key])
+        if isinstance(config, UserGroupConfig):
+            return with_split_group(_membership_of(config, checker, unit, visit), asked.group)
+        answer = checker.explain(key, unit, visit)
         if (error := error_of(answer.reason)) is not None:
             raise OfrepError(400, *error)
         return with_split_group(fragment(config, answer.variant, answer.reason), asked.group)
@@ -100,8 +104,7 @@ class Answers:
         configs = self._ready.evaluation.configs
         keys = [key for key in configs if asked.supported is None or key in asked.supported]
         checker, unit, visit = self._checker(asked), _unit(asked), _visit(asked, keys)
-        answers = ((configs[key], checker.explain(key, unit, visit)) for key in keys)
-        found = [_fragment_of(config, answer) for config, answer in answers]
+        found = [_fragment_of(configs[key], checker, unit, visit) for key in keys]
         body = b'{"flags":[%s],"metadata":{"split_group":%d}' % (b",".join(found), asked.group)
         return hashlib.blake2b(body, digest_size=12).hexdigest().encode(), body
 
@@ -113,7 +116,7 @@ class Answers:
 
     def _made(self, earlier: _Ready | None) -> _Ready:
         live, now_ns = self._live.current, self._now_ns()
-        evaluation = Evaluation(live.tests, now_ns, earlier.evaluation if earlier else None)
+        evaluation = Evaluation([*live.tests, *live.user_groups], now_ns, earlier.evaluation if earlier else None)
         # A start or an end of a test changes answers as a new config does.
         stretch = b"%d %s" % (evaluation.from_ns, live.digest.encode())
         return _Ready(
@@ -154,9 +157,18 @@ def _visit(asked: Asked, keys: list[str]) -> Environment:
     return Environment(attributes=asked.visit, supported_tests=frozenset(keys))
 
 
-def _fragment_of(config: SplitTestConfig, answer: Answer) -> bytes:
+def _fragment_of(config: Config, checker: Checker, unit: User | Guest, visit: Environment) -> bytes:
+    if isinstance(config, UserGroupConfig):
+        return _membership_of(config, checker, unit, visit)
+    answer = checker.explain(config.key, unit, visit)
     return fragment(config, answer.variant, answer.reason)
 
 
+def _membership_of(config: UserGroupConfig, checker: Checker, unit: User | Guest, visit: Environment) -> bytes:
+    return group_fragment(config, is_member=checker.explain_group(config.key, unit, visit).is_member)
+
+
 def _not_found(key: str) -> OfrepError:
-    return OfrepError(404, "FLAG_NOT_FOUND", f"there is no published test {key!r:.120}; check its key")
+    return OfrepError(
+        404, "FLAG_NOT_FOUND", f"there is neither a published test nor a user group {key!r:.120}; check its key"
+    )

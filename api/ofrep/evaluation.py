@@ -1,4 +1,4 @@
-"""All tests as a few compiled functions, each of which picks one piece of JSON a test.
+"""All tests and user groups as a few compiled functions, each of which picks one piece of JSON for each.
 
 A function gives numbers of pieces rather than the pieces, because numbers are what an ETag can be made of in no time:
 the same numbers from the same configs are the same answer, in every process.
@@ -10,14 +10,15 @@ clock. An evaluation knows for which stretch of time it is right (`from_ns`, `un
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from api.ofrep.fragments import fragment, is_listed
+from api.ofrep.fragments import fragment, group_fragment, is_listed
 from usersplit import SplitTestConfig
 from usersplit._compiled_check import TEST_USER
+from usersplit._user_group_config import UserGroupConfig
 from usersplit.conditions._compile import SHARED
 from usersplit.conditions._compile_fused import FusedExpressions
 from usersplit.conditions._source import Constants, compiled
 
-TESTS_PER_PART: Final = 64
+FLAGS_PER_PART: Final = 64
 """So many share one function, which reads each attribute once; few enough that making it holds nothing up."""
 
 _ALWAYS: Final = 2**63 - 1
@@ -26,21 +27,22 @@ _Pick: TypeAlias = Callable[[Mapping[str, object], Mapping[str, object], int], t
 """From a profile, a visit and a split group to the number of a piece for each test."""
 
 
-_Test: TypeAlias = tuple[SplitTestConfig, bool]
-"""A test, and whether it runs by its dates."""
+Config: TypeAlias = SplitTestConfig | UserGroupConfig
+_Flag: TypeAlias = tuple[Config, bool]
+"""A test or a user group, and whether it runs by its dates."""
 
 
 class _Part:
-    """Some tests, their pieces, and the function that picks among them."""
+    """Some flags, their pieces, and the function that picks among them."""
 
     __slots__ = ("identity", "pick", "piece")
 
-    def __init__(self, tests: Sequence[_Test]) -> None:
+    def __init__(self, flags: Sequence[_Flag]) -> None:
         pieces: list[bytes] = []
         constants = Constants()
         fused = FusedExpressions(constants, {"user": "profile", "environment": "visit"})
-        picks = [_expression(test, pieces, fused, constants) for test in tests]
-        self.identity: Final = tests  # keeps the configs, so that no other object can get the same identity
+        picks = [_expression(flag, pieces, fused, constants) for flag in flags]
+        self.identity: Final = flags  # keeps the configs, so that no other object can get the same identity
         self.piece: Final = pieces.__getitem__
         self.pick: Final[_Pick] = compiled(
             "profile, visit, group", [*fused.reading(), f"return ({', '.join(picks)},)"], constants, SHARED
@@ -48,27 +50,30 @@ class _Part:
 
 
 class Evaluation:
-    """What every test answers, for one set of configs and one stretch of time.
+    """What every test and user group answers, for one set of configs and one stretch of time.
 
     Args:
-        configs: all tests; those that servers are to forget are left out.
+        configs: all of them; those that servers are to forget are left out. Of a key that both have, the test counts.
         now_ns: a moment of the stretch, Unix time in nanoseconds.
         earlier: one that was made before, whose unchanged parts are used again.
 
     Attributes:
         from_ns: the first moment for which it is right.
         until_ns: the first moment for which it is not.
-        configs: the tests, by key.
+        configs: the tests and user groups, by key.
     """
 
-    def __init__(self, configs: Sequence[SplitTestConfig], now_ns: int, earlier: "Evaluation | None" = None) -> None:
+    def __init__(self, configs: Sequence[Config], now_ns: int, earlier: "Evaluation | None" = None) -> None:
         self.from_ns, self.until_ns = _stretch(configs, now_ns)
-        tests = [(config, _is_on(config, now_ns)) for config in sorted(configs, key=_key) if is_listed(config)]
-        self.configs: Final = {config.key: config for config, _ in tests}
+        # Tests come last, so that of two with the same key theirs is kept.
+        listed = sorted(filter(is_listed, configs), key=lambda each: isinstance(each, SplitTestConfig))
+        by_key = {config.key: config for config in listed}
+        self.configs: Final[dict[str, Config]] = {key: by_key[key] for key in sorted(by_key)}
+        flags = [(config, _is_on(config, now_ns)) for config in self.configs.values()]
         known = {_identity(part.identity): part for part in earlier.parts} if earlier else {}
-        chunks = [tests[start : start + TESTS_PER_PART] for start in range(0, len(tests), TESTS_PER_PART)]
+        chunks = [flags[start : start + FLAGS_PER_PART] for start in range(0, len(flags), FLAGS_PER_PART)]
         self.parts: Final[list[_Part]] = [known.get(_identity(chunk)) or _Part(chunk) for chunk in chunks]
-        self._tests: Final = {test[0].key: test for test in tests}
+        self._flags: Final = {flag[0].key: flag for flag in flags}
         self._singles: dict[str, _Part] = {}
 
     def answers(
@@ -91,31 +96,29 @@ class Evaluation:
         return hash(tuple(numbers)), found
 
     def answer(self, key: str, profile: Mapping[str, object], visit: Mapping[str, object], group: int) -> bytes | None:
-        """Return the answer of one test, None if there is no such test."""
+        """Return the answer of one test or user group, None if there is none of this key."""
         part = self._singles.get(key)
         if part is None:
-            test = self._tests.get(key)
-            if test is None:
+            flag = self._flags.get(key)
+            if flag is None:
                 return None
-            part = self._singles[key] = _Part([test])
+            part = self._singles[key] = _Part([flag])
         return part.piece(part.pick(profile, visit, group)[0])
 
 
-def _key(config: SplitTestConfig) -> str:
-    return config.key
+def _identity(flags: Sequence[_Flag]) -> tuple[Any, ...]:
+    return tuple((id(config), is_on) for config, is_on in flags)
 
 
-def _identity(tests: Sequence[_Test]) -> tuple[Any, ...]:
-    return tuple((id(config), is_on) for config, is_on in tests)
-
-
-def _is_on(config: SplitTestConfig, now_ns: int) -> bool:
+def _is_on(config: Config, now_ns: int) -> bool:
+    if isinstance(config, UserGroupConfig):
+        return True
     return config.status != "running" or config.starts_at_ns <= now_ns < config.ends_at_ns
 
 
-def _stretch(configs: Sequence[SplitTestConfig], now_ns: int) -> tuple[int, int]:
+def _stretch(configs: Sequence[Config], now_ns: int) -> tuple[int, int]:
     """Return the last start or end until now, and the next one."""
-    running = [config for config in configs if config.status == "running"]
+    running = [each for each in configs if isinstance(each, SplitTestConfig) and each.status == "running"]
     moments = [moment for config in running for moment in (config.starts_at_ns, config.ends_at_ns)]
     return (
         max((moment for moment in moments if moment <= now_ns), default=-_ALWAYS),
@@ -123,9 +126,11 @@ def _stretch(configs: Sequence[SplitTestConfig], now_ns: int) -> tuple[int, int]
     )
 
 
-def _expression(test: _Test, pieces: list[bytes], fused: FusedExpressions, constants: Constants) -> str:
-    """Return source for the number of the piece that the test answers with; its pieces are added to `pieces`."""
-    config, is_on = test
+def _expression(flag: _Flag, pieces: list[bytes], fused: FusedExpressions, constants: Constants) -> str:
+    """Return source for the number of the piece that the flag answers with; its pieces are added to `pieces`."""
+    config, is_on = flag
+    if isinstance(config, UserGroupConfig):
+        return _membership(config, pieces, fused)
     first = len(pieces)
     conditions = [] if config.conditions.is_everybody else [fused.expression(config.conditions.root)]
     if config.status == "finished" and config.result:
@@ -145,6 +150,17 @@ def _expression(test: _Test, pieces: list[bytes], fused: FusedExpressions, const
     if not conditions:
         return f"{first} + {table}[group]"
     return f"{first} + {table}[group] if {' and '.join(conditions)} else {first}"
+
+
+def _membership(config: UserGroupConfig, pieces: list[bytes], fused: FusedExpressions) -> str:
+    first = len(pieces)
+    pieces.append(group_fragment(config, is_member=False))
+    if config.status != "active":
+        return str(first)
+    pieces.append(group_fragment(config, is_member=True))
+    if config.conditions.is_everybody:
+        return str(first + 1)
+    return f"{first + 1} if {fused.expression(config.conditions.root)} else {first}"
 
 
 def _obstacle(config: SplitTestConfig) -> Any:

@@ -6,6 +6,7 @@ import msgspec
 
 from api.ofrep.requests import ErrorCode
 from usersplit import Reason, SplitTestConfig
+from usersplit._user_group_config import UserGroupConfig
 
 OfrepReason: TypeAlias = Literal["STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED", "DEFAULT"]
 
@@ -29,8 +30,8 @@ _ERRORS: Final[dict[str, tuple[ErrorCode, str]]] = {
 _FORGOTTEN: Final = frozenset({"draft", "discarded"})
 
 
-def is_listed(config: SplitTestConfig) -> bool:
-    """Return whether clients are told of the test; servers are to forget a Draft and what was discarded."""
+def is_listed(config: SplitTestConfig | UserGroupConfig) -> bool:
+    """Return whether clients are told of it; servers are to forget a Draft and what was discarded."""
     return config.status not in _FORGOTTEN
 
 
@@ -54,6 +55,20 @@ def fragment(config: SplitTestConfig, variant: str | None, reason: Reason) -> by
     # Last, so that more can be added to it: see `with_split_group`.
     document["metadata"] = {"status": config.status, "settings_group": config.settings_group}
     return msgspec.json.encode(document)
+
+
+def group_fragment(config: UserGroupConfig, *, is_member: bool) -> bytes:
+    """Return the answer of a user group as JSON: a boolean, for being in it is the whole question."""
+    word: OfrepReason = "DISABLED" if config.status == "off" else "TARGETING_MATCH" if is_member else "DEFAULT"
+    return msgspec.json.encode(
+        {
+            "key": config.key,
+            "reason": word,
+            "variant": "on" if is_member else "off",
+            "value": is_member,
+            "metadata": {"status": config.status, "settings_group": config.settings_group},
+        }
+    )
 
 
 def with_split_group(answer: bytes, group: int) -> bytes:

@@ -21,6 +21,7 @@ from api.ofrep.answers import Answers
 from api.ofrep.entrance import Entrance, Guest
 from api.ofrep.events import EventStream, TooManyStreams
 from api.ofrep.requests import MOST_BODY_BYTES, OfrepError, read_context
+from api.proxies import Proxies
 
 PREFIX: Final = "/ofrep/"
 EVENTS: Final = "/ofrep/v1/events"
@@ -76,6 +77,7 @@ class OfrepServer:
         answers: evaluates contexts.
         entrance: lets tokens in.
         events: tells listeners of changes.
+        proxies: tell the address of a request that is refused.
         refresh: brings the configs up to date, where a client has heard of others than are in hand here. May block.
         observe: told of every request.
     """
@@ -85,6 +87,7 @@ class OfrepServer:
         answers: Answers,
         entrance: Entrance,
         events: EventStream,
+        proxies: Proxies,
         *,
         refresh: Callable[[], object],
         observe: Observe,
@@ -92,6 +95,7 @@ class OfrepServer:
         self._answers = answers
         self._entrance = entrance
         self._events = events
+        self._proxies = proxies
         self._refresh = refresh
         self._observe = observe
 
@@ -101,10 +105,10 @@ class OfrepServer:
         try:
             status = await self._handle(head, scope, receive, send)
         except OfrepError as error:
-            status = await _refuse(scope, send, error, head)
+            status = await self._refuse(scope, send, error, head)
         except AccountsError as error:
             code = 403 if isinstance(error, NotAllowed) else 401
-            status = await _refuse(scope, send, OfrepError(code, "GENERAL", str(error)), head)
+            status = await self._refuse(scope, send, OfrepError(code, "GENERAL", str(error)), head)
         except Exception:  # noqa: BLE001 - whatever it is, the client gets the protocol's error
             _log.exception("%s failed", scope["path"])
             wrong = OfrepError(500, "GENERAL", "something went wrong here; it was logged")
@@ -125,6 +129,11 @@ class OfrepServer:
         if scope["method"] == "OPTIONS":
             return await _answer(send, 204, b"", _PREFLIGHT)
         raise OfrepError(404, "GENERAL", f"there is nothing at {scope['path']!r:.200}; POST to {_BULK}")
+
+    async def _refuse(self, scope: Scope, send: Send, error: OfrepError, head: _Head) -> int:
+        await self._proxies.correct(scope)
+        note_refusal(HTTPConnection({**scope, "state": {}}), error.status, error.code, error.detail)
+        return await _answer(send, error.status, error.body(head.key), [_JSON, *head.cors])
 
     async def _bulk(self, head: _Head, scope: Scope, receive: Receive, send: Send) -> int:
         guest = await self._guest(head.token)
@@ -183,8 +192,3 @@ async def _answer(send: Send, status: int, body: bytes | None, headers: _Headers
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body or b""})
     return status
-
-
-async def _refuse(scope: Scope, send: Send, error: OfrepError, head: _Head) -> int:
-    note_refusal(HTTPConnection({**scope, "state": {}}), error.status, error.code, error.detail)
-    return await _answer(send, error.status, error.body(head.key), [_JSON, *head.cors])

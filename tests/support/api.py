@@ -20,6 +20,7 @@ from api.evaluations import live_configs, ofrep_server
 from api.front import Front
 from api.live_configs import LiveConfigs
 from api.measured import observe_nothing
+from api.proxies import Proxies
 from entrypoints.backbone import Backbone, now
 from tests.support.people import PASSWORD, open_desk, sign_up
 from warehouse.traffic import HitTraffic
@@ -125,16 +126,18 @@ def serving(
     desk = open_desk(backbone.engine)
     live = live_configs(backbone)
     app = create_app(backbone, desk, now=now, live=live, traffic=traffic)
+    proxies = Proxies("127.0.0.1")
     ofrep = ofrep_server(
         live,
         desk,
+        proxies,
         environment_name="production",
         split_groups="given",
         observe=observe_nothing,
         now_ns=time.time_ns,
     )
     try:
-        front = Front(app, ofrep)
+        front = Front(app, ofrep, proxies)
         with TestClient(front, raise_server_exceptions=False, base_url="http://testserver") as client:
             yield Api(app=app, front=front, live=live, backbone=backbone, desk=desk, client=client)
     finally:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from api.live_configs import LiveConfigs
 from api.ofrep.answers import Answers
-from api.ofrep.evaluation import TESTS_PER_PART, Evaluation
+from api.ofrep.evaluation import FLAGS_PER_PART, Evaluation
 from api.ofrep.requests import OfrepError, SplitGroups, read_context
 from projections.config import ConfigDocument
 from usersplit import Checker, Environment, MemoryConfigs, SplitTestConfig, User
+from usersplit._documents import place_of
 
 DAY = 86_400_000_000_000
 MAY = 1_777_593_600_000_000_000  # 2026-05-01T00:00:00Z
@@ -71,7 +72,7 @@ class StillConfigs(LiveConfigs):
 
     def put(self, *documents: Mapping[str, Any]) -> None:
         found = {
-            each["key"]: ConfigDocument(key=each["key"], position=each["position"], document=json.dumps(each))
+            place_of(each): ConfigDocument(key=place_of(each), position=each["position"], document=json.dumps(each))
             for each in documents
         }
         self._take(found)
@@ -194,7 +195,8 @@ def test_the_compiled_answers_are_those_of_the_checker(
     clock = Clock()
     clock.now_ns = MAY + days * DAY
     documents = [document(f"test_{number}", **each) for number, each in enumerate(fields)]
-    answers, live = answers_of(*documents, clock=clock)
+    groups = [group(f"group_{number}", conditions=each.get("conditions", [])) for number, each in enumerate(fields)]
+    answers, live = answers_of(*documents, *groups, clock=clock)
     checker = Checker(live.configs, environment_name="production", now_ns=clock)
     user = User(id="u1", split_group=context["split_group"], attributes=context)
     found = flags(answers, context)
@@ -202,6 +204,10 @@ def test_the_compiled_answers_are_those_of_the_checker(
         answer = checker.explain(each["key"], user, Environment(attributes=context))
         assert found[each["key"]]["variant"] == (answer.variant or "")
         assert json.loads(answers.single(each["key"], context))["variant"] == (answer.variant or "")
+    for each in groups:
+        is_member = checker.is_in_group(each["key"], user, Environment(attributes=context))
+        assert found[each["key"]]["value"] is is_member
+        assert json.loads(answers.single(each["key"], context))["value"] is is_member
     if is_guest:  # the long way answers everything that the quick one does
         long_way = flags(answers, {**context, "unit_type": "user"})
         assert long_way == found
@@ -235,7 +241,7 @@ def test_two_processes_give_the_same_etags() -> None:
 
 
 def test_a_changed_test_leaves_the_functions_of_the_others_as_they_were() -> None:
-    documents = [document(f"test_{number:03d}", position=number + 1) for number in range(TESTS_PER_PART * 2 + 1)]
+    documents = [document(f"test_{number:03d}", position=number + 1) for number in range(FLAGS_PER_PART * 2 + 1)]
     live = StillConfigs()
     live.put(*documents)
     before = Evaluation(live.current.tests, MAY + DAY)
@@ -254,7 +260,7 @@ def test_a_client_that_names_its_tests_is_told_of_those_only() -> None:
     )
     named = {**UNIT, "supported_tests": ["mixed", "no_such"]}
     assert list(flags(answers, named)) == ["mixed"]
-    with pytest.raises(OfrepError, match="no published test 'web'"):
+    with pytest.raises(OfrepError, match="neither a published test nor a user group 'web'"):
         answers.single("web", named)
 
 
@@ -370,6 +376,81 @@ def test_a_field_that_cannot_be_read_is_an_invalid_context(fields: dict[str, Any
     with pytest.raises(OfrepError) as refused:
         answers.bulk({**UNIT, **fields})
     assert (refused.value.status, refused.value.code) == (400, "INVALID_CONTEXT")
+
+
+def group(key: str, *, position: int = 1, **fields: Any) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "kind": "user_group",
+        "key": key,
+        "position": position,
+        "status": "active",
+        "settings_group": 2,
+        "conditions": CONDITIONS[1],
+        "filters": FILTERS,
+        **fields,
+    }
+
+
+def test_a_user_group_is_a_boolean_flag() -> None:
+    answers, _ = answers_of(group("premium"), document("green_button"))
+    member = {**UNIT, "country_id": 50}
+    assert flags(answers, member)["premium"] == {
+        "key": "premium",
+        "reason": "TARGETING_MATCH",
+        "variant": "on",
+        "value": True,
+        "metadata": {"status": "active", "settings_group": 2},
+    }
+    outside = flags(answers, UNIT)["premium"]
+    assert (outside["reason"], outside["variant"], outside["value"]) == ("DEFAULT", "off", False)
+    assert json.loads(answers.single("premium", member))["value"] is True
+    assert etag(answers, member) != etag(answers, UNIT)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "value"),
+    [
+        ({"status": "off"}, "DISABLED", False),
+        ({"conditions": []}, "TARGETING_MATCH", True),
+        ({"conditions": CONDITIONS[3]}, "DEFAULT", False),
+    ],
+)
+def test_a_user_group_that_is_off_has_nobody_and_one_of_everybody_everybody(
+    fields: dict[str, Any],
+    reason: str,
+    value: bool,  # noqa: FBT001 - a case
+) -> None:
+    answers, _ = answers_of(group("premium", **fields))
+    (flag,) = flags(answers, {**UNIT, "country_id": 50}).values()
+    assert (flag["reason"], flag["value"]) == (reason, value)
+
+
+@pytest.mark.parametrize("status", ["draft", "discarded"])
+def test_a_user_group_that_servers_are_to_forget_is_not_there(status: str) -> None:
+    answers, _ = answers_of(group("premium", status=status))
+    assert flags(answers, UNIT) == {}
+
+
+def test_of_a_test_and_a_user_group_with_the_same_key_the_flag_is_the_test() -> None:
+    answers, _ = answers_of(group("same", conditions=[]), document("same"))
+    assert flags(answers, UNIT)["same"]["reason"] == "SPLIT"
+    assert json.loads(answers.single("same", UNIT))["value"] == "red"
+
+
+def test_the_long_way_answers_for_user_groups_as_the_quick_one() -> None:
+    answers, _ = answers_of(group("premium"), group("ios", conditions=CONDITIONS[3]), document("green_button"))
+    member = {**UNIT, "country_id": 50, "platform": "ios"}
+    quick = flags(answers, member)
+    assert flags(answers, {**member, "environment_name": "devel"}) == quick
+    assert (quick["premium"]["value"], quick["ios"]["value"]) == (True, True)
+    for unit_type in ("guest", "device"):
+        found = flags(answers, {**member, "unit_type": unit_type})
+        assert (found["premium"]["value"], found["ios"]["value"]) == (False, True)
+    without = flags(answers, {"targetingKey": "u1", "country_id": 50})
+    assert (without["premium"]["value"], without["green_button"]["errorCode"]) == (True, "INVALID_CONTEXT")
+    assert list(flags(answers, {**member, "supported_tests": ["premium"]})) == ["premium"]
+    assert json.loads(answers.single("premium", {**member, "unit_type": "guest"}))["value"] is False
 
 
 def test_without_any_tests_there_are_no_flags() -> None:
