@@ -62,6 +62,9 @@ _SAID: Final = {
     "429": "Too many at once; see Retry-After",
     "503": "A database does not answer; see Retry-After",
 }
+_NAMING_THINGS: Final = ("/api/v1/overrides/", "/api/v1/session/openid")
+"""Operations that name a thing elsewhere than in their address."""
+
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 
 
@@ -109,7 +112,7 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[str]:
     if path in _PUBLIC:
         return ["503"]
     found = ["400", "401", "403", "422", "503"]
-    if "{" in path:
+    if "{" in path or path.startswith(_NAMING_THINGS):
         found.append("404")
     if method != "get":
         found += ["409", "413", "429"]

@@ -43,23 +43,23 @@ def keys(page: Page) -> list[str]:
     return [row.key for row in page.rows]
 
 
-@pytest.mark.parametrize(
-    ("search", "found"),
-    [
-        ("100%", ["percent"]),
-        ("%", ["percent"]),
-        ("a_b", ["under"]),
-        ("_", ["under"]),
-        ("/", ["slash"]),
-        ('"ä"', ["quote"]),
-        ("\\", ["back"]),
-        ("nothing of it", []),
-        ("'; DROP TABLE events; --", []),
-    ],
-)
-def test_a_search_takes_every_character_as_it_is(models: ReadModels, search: str, found: list[str]) -> None:
-    page = asked(models, ROOT, Wanted(search=search))
-    assert (keys(page), page.total, page.next) == (found, len(found), None)
+SEARCHES = {
+    "100%": ["percent"],
+    "%": ["percent"],
+    "a_b": ["under"],
+    "_": ["under"],
+    "/": ["slash"],
+    '"ä"': ["quote"],
+    "\\": ["back"],
+    "nothing of it": [],
+    "'; DROP TABLE events; --": [],
+}
+
+
+def test_a_search_takes_every_character_as_it_is(models: ReadModels) -> None:
+    for search, found in SEARCHES.items():
+        page = asked(models, ROOT, Wanted(search=search))
+        assert (keys(page), page.total, page.next) == (found, len(found), None), search
 
 
 def test_filters_narrow_the_list_and_its_total(models: ReadModels) -> None:
