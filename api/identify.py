@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from accounts.desk import Desk
-from accounts.errors import CrossSite, NotByToken, NotSignedIn
+from accounts.errors import CrossSite, NotByToken
 from accounts.identity import Identity, Permission
 from accounts.origin import SAFE_METHODS, is_our_own
 from accounts.sessions import COOKIE
@@ -60,14 +60,6 @@ class Needs:
             identity = await run_in_threadpool(identity_of, request, desk, public_url=request.app.state.public_url)
         identity.require(self.permission)
         return identity
-
-
-def maybe_identity(request: Request) -> Identity | None:
-    """Return who asks, None if nobody is signed in: for what everybody may ask, and answers more to some."""
-    try:
-        return identity_of(request, request.app.state.desk, public_url=request.app.state.public_url)
-    except NotSignedIn:
-        return None
 
 
 def _in_person(identity: Annotated[Identity, Depends(Needs("evaluate"))]) -> Identity:

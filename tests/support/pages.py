@@ -229,7 +229,7 @@ def pages(chromium: Browser, migrated_sqlite_file: Path, tmp_path_factory: pytes
     with ExitStack() as stack:
         stack.enter_context(process("serve", **settings, **openid, USERSPLIT_HTTP_PORT=str(port)))
         stack.enter_context(process("preparer", **settings))
-        wait_until("the login answers", lambda: answers(f"{served.url}/login"))
+        wait_until("the login answers", lambda: answers(f"{served.url}/login"), timeout_seconds=90)
         yield served
 
 

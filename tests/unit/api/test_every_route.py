@@ -156,6 +156,27 @@ def test_what_changes_something_needs_more_than_to_read(api: Api) -> None:
     assert weak == CHANGING_NOTHING | OF_ONESELF
 
 
+def test_a_session_changes_nothing_for_a_page_of_another_site(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    browser = api.signed_in("root")
+    del browser.headers["Origin"]
+    foreign: tuple[dict[str, str], ...] = (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "same-site"},
+        {},
+    )
+    for route in guarded(api):
+        if route.method not in CHANGES:
+            continue
+        for headers in foreign:
+            caplog.clear()
+            with caplog.at_level(logging.WARNING, logger="usersplit.audit"):
+                answer = browser.request(route.method, route.address, headers=headers)
+            assert (answer.status_code, answer.json()["error"]) == (403, "CrossSite"), (route.name, headers)
+            assert len(caplog.records) == 1
+    assert browser.get("/api/v1/me").status_code == 200
+
+
 def test_a_token_of_a_page_has_no_hold_on_its_owner_s_account(api: Api) -> None:
     _, other = api.desk.tokens.create("ann", label="another", scopes=["steer"])
     mine, text = api.desk.tokens.create("ann", label="in a page", scopes=["evaluate", "read"])
