@@ -15,7 +15,7 @@ from usersplit._additional_conditions import class_name_of
 from usersplit._errors import UserSplitError
 
 _LINE_LENGTH: Final = 88
-_NO_WORD: Final = re.compile(r"\W+")
+_GAPS: Final = re.compile(" +")
 _TAKEN_IN_MODULE: Final = frozenset({"Final", "Literal", "Never", "TypeAlias", "UserGroups"})
 _TAKEN_IN_CLASS: Final = frozenset({"KEY", "VARIANTS"})
 _HASH_LENGTH: Final = 6
@@ -150,7 +150,9 @@ def _class_name(key: str) -> str:
 def _constant_name(text: str) -> str:
     # As Python reads identifiers: two that it takes for one must collide here.
     upper = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).upper())
-    name = _NO_WORD.sub("_", upper).strip("_")
+    # Asked of Python itself: regular expressions know letters that it does not.
+    words = "".join(each if f"a{each}".isidentifier() else " " for each in upper)
+    name = _GAPS.sub("_", words).strip("_")
     return name if name.isidentifier() else f"V_{name}"
 
 

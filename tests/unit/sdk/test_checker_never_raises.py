@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.sdk_config_documents import config_document
@@ -72,6 +72,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
 
 
+@settings(max_examples=60)
 @given(status=STATUSES, key=JUNK, unit=UNITS, environment=ENVIRONMENTS, variant=JUNK, log_hit=JUNK)
 def test_no_method_of_a_checker_raises_for_anything(
     status: str, key: Any, unit: Any, environment: Any, variant: Any, log_hit: Any

@@ -136,7 +136,7 @@ def _config(document: Any) -> SplitTestConfig:
     return config
 
 
-@settings(max_examples=80)
+@settings(max_examples=70)
 @given(document=documents(), unit=UNITS, environment=ENVIRONMENTS, now=MOMENTS)
 def test_a_compiled_check_answers_as_the_reference_or_leaves_it_to_it(
     document: Any, unit: Any, environment: Any, now: datetime
@@ -158,7 +158,7 @@ def test_a_compiled_check_answers_as_the_reference_or_leaves_it_to_it(
         assert type(unit) is not User or type(unit.split_group) is not int or unit.attributes is None
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(
     first=documents("a"),
     second=documents("b"),

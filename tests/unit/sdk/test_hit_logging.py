@@ -512,6 +512,7 @@ def test_a_tally_can_be_read_as_often_as_one_likes() -> None:
     assert tally.value() == 1
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 2**48 - 1), st.binary(min_size=8, max_size=8), st.integers(0, HITS_PER_BATCH - 1))
 def test_a_hit_id_is_a_uuid_of_version_7_that_starts_with_its_time(unix_ms: int, random: bytes, place: int) -> None:
     ids = HitIds(random)

@@ -143,6 +143,7 @@ def until(reached: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
+@settings(max_examples=40)
 @given(st.lists(RECORDS, max_size=5))
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, blocks: list[list[Record]]) -> None:
     path = tmp_path_factory.mktemp("segments") / "segment"
@@ -150,6 +151,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, block
     assert read_segment(path) == [record for block in blocks for record in block]
 
 
+@settings(max_examples=40)
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
 def test_of_a_torn_segment_all_blocks_before_the_tear_are_read(
     tmp_path_factory: pytest.TempPathFactory, blocks: list[list[Record]], data: st.DataObject
@@ -166,6 +168,7 @@ def test_of_a_torn_segment_all_blocks_before_the_tear_are_read(
     assert read_segment(path) == expected
 
 
+@settings(max_examples=40)
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
 def test_a_damaged_byte_costs_no_other_block_its_truth(
     tmp_path_factory: pytest.TempPathFactory, blocks: list[list[Record]], data: st.DataObject

@@ -168,7 +168,7 @@ def test_a_document_is_kept_exactly(document: list[object]) -> None:
     conditions.to_text().encode()
 
 
-@settings(LAW, max_examples=200)
+@settings(LAW, max_examples=150)
 @given(DOCUMENTS, st.none() | ATTRIBUTES, ATTRIBUTES)
 def test_the_compiled_the_walking_and_the_naive_evaluator_agree(
     document: list[object], user: dict[str, Any] | None, environment: dict[str, Any]
