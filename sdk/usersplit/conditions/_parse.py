@@ -5,6 +5,7 @@ document is somebody else's, and must not be able to exhaust the stack or the me
 """
 
 import json
+import sys
 from typing import Final, Never, cast
 
 from usersplit.conditions._catalog import Catalog, Filter
@@ -144,6 +145,7 @@ class Parser:
             if isinstance(document, list):
                 raise WrongValue(path, f"{operator} takes one value, not a list; for a list use the operator in.")
             self._count_values(1, path)
+            document = _shared(document)
             return (_value(document, definition, operator, path),), (document,)
         if not isinstance(document, list):
             raise WrongValue(
@@ -152,13 +154,19 @@ class Parser:
         if not document:
             raise WrongValue(path, f"the list of {operator} is empty: name at least one value.")
         self._count_values(len(document), path)
-        values = tuple(_value(item, definition, operator, f"{path}[{index}]") for index, item in enumerate(document))
-        return values, tuple(document)
+        spelled = tuple(map(_shared, document))
+        values = tuple(_value(item, definition, operator, f"{path}[{index}]") for index, item in enumerate(spelled))
+        return values, spelled
 
     def _count_values(self, count: int, path: str) -> None:
         self._values += count
         if self._values > MAXIMUM_VALUES:
             raise TooLarge(path, f"there are more than {MAXIMUM_VALUES:,} values; make an attribute of such a list.")
+
+
+def _shared(item: object) -> object:
+    """Return one object for all equal texts: a thousand tests name the same countries."""
+    return sys.intern(item) if type(item) is str else item
 
 
 def _joint(item: object, path: str) -> Joint:
