@@ -8,7 +8,6 @@ A split test is a flag: its text is the variant's name, its boolean whether the 
 user group is a boolean flag. What the context holds and what each answer means is in docs/openfeature.md.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -20,15 +19,14 @@ except ModuleNotFoundError as error:
     ) from error
 
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.event import ProviderEventDetails
 from openfeature.exception import ErrorCode, InvalidContextError, OpenFeatureError, TargetingKeyMissingError
 from openfeature.flag_evaluation import FlagEvaluationDetails, FlagMetadata, FlagResolutionDetails, Reason
 from openfeature.hook import Hook, HookContext, HookHints
 from openfeature.provider import AbstractProvider, Metadata
 
 from usersplit._checker import Checker
-from usersplit._config_set import ConfigSet
 from usersplit._decision import Answer, GroupAnswer
+from usersplit._openfeature_events import ConfigEvents
 from usersplit._split_groups import is_split_group
 from usersplit._units import Environment, Guest, Unit, User
 
@@ -100,48 +98,6 @@ class ExposureHook(Hook):
             )
 
 
-class _Events:
-    """Turns what happens to configs into events of a provider. Called by whichever thread reads configs."""
-
-    def __init__(self, provider: AbstractProvider, client: Checker) -> None:
-        self._provider = provider
-        self._published = client.configs.published
-        self._lock = threading.RLock()  # older releases call handlers at once, and a handler may reload
-        self._is_well = True
-
-    def begin(self) -> None:
-        self._is_well = True  # ready: the caller says so
-        self._published.listen(self)
-
-    def end(self) -> None:
-        self._published.forget(self)
-
-    def configs_changed(self, before: ConfigSet, now: ConfigSet) -> None:
-        # Overrides are of units, not of flags: which ones change for whom, nobody can say.
-        keys = _changed_keys(before, now) if before.overrides is now.overrides else None
-        if keys is None or keys:
-            self._provider.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=keys))
-
-    def configs_looked_for(self, *, was_read: bool) -> None:
-        with self._lock:
-            if was_read is self._is_well:
-                return
-            self._is_well = was_read
-            if was_read:
-                self._provider.emit_provider_ready(ProviderEventDetails(message="The configs can be read."))
-            elif self._published.current.by_place:
-                sentence = "The configs cannot be read now; those in hand stay in force."
-                self._provider.emit_provider_stale(ProviderEventDetails(message=sentence))
-            else:
-                sentence = "No configs could be read yet: every test is unknown. problems() of the configs tells why."
-                self._provider.emit_provider_error(ProviderEventDetails(message=sentence, error_code=ErrorCode.GENERAL))
-
-
-def _changed_keys(before: ConfigSet, now: ConfigSet) -> list[str]:
-    both = ((before.tests, now.tests), (before.user_groups, now.user_groups))
-    return sorted({key for old, new in both for key in old.keys() | new.keys() if old.get(key) is not new.get(key)})
-
-
 class UserSplitProvider(AbstractProvider):
     """Evaluates flags with a client of UserSplit, which stays the service's: close it at the end of the process.
 
@@ -157,7 +113,7 @@ class UserSplitProvider(AbstractProvider):
         super().__init__()
         self._client = client
         self._hooks: list[Hook] = [ExposureHook(client)] if log_hits else []
-        self._events = _Events(self, client)
+        self._events = ConfigEvents(self, client.configs.published)
 
     def get_metadata(self) -> Metadata:
         """Return the provider's name."""

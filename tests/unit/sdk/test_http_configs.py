@@ -132,6 +132,20 @@ def test_it_asks_with_the_etag_and_takes_changes_only(server: Server, configs: H
     assert configs.keys() == ("another",)
 
 
+def test_overrides_of_qa_travel_along(server: Server, configs: HttpConfigs) -> None:
+    forced = {"production": {"forced": {"user:42": {"green_button": "red"}}, "disabled": {}}}
+    overrides = {"format": 1, "kind": "overrides", "key": "~overrides", "position": 11, "environments": forced}
+    checker = Checker(configs, environment_name="production")
+    ada = User(id=42, split_group=2399)
+    assert checker.get_active_variant("green_button", ada) is None
+    server.put(config_document(position=10), overrides)
+    configs.reload()
+    assert checker.explain("green_button", ada).reason == "forced"
+    server.put(config_document(position=10))
+    configs.reload()
+    assert checker.get_active_variant("green_button", ada) is None
+
+
 def test_a_change_arrives_in_the_background(server: Server) -> None:
     with opened(server, reload_seconds=0.005) as configs:
         server.put(config_document(position=11, status="paused"))
