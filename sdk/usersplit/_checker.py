@@ -8,26 +8,16 @@ from types import ModuleType
 from typing import cast
 
 from usersplit._additional_conditions import AdditionalChecks
+from usersplit._answers import answer_of, explained, membership
 from usersplit._config import SplitTestConfig
 from usersplit._config_set import ConfigSet
-from usersplit._decision import (
-    PROBLEMS,
-    SENTENCES,
-    Answer,
-    GroupAnswer,
-    Reason,
-    decide_membership,
-    describe,
-    explain_conditions,
-    problem_of,
-)
+from usersplit._decision import PROBLEMS, Answer, GroupAnswer, Reason, problem_of
 from usersplit._hit_logger import HitLogger
 from usersplit._memory_configs import Configs
 from usersplit._problems import Problems, safe_key, safe_text
 from usersplit._split_groups import is_split_group
 from usersplit._units import Environment, Unit, User, unit_identity
-from usersplit._view import NEVER, Resolution, View
-from usersplit.conditions import LeafOutcome
+from usersplit._view import NEVER, View
 
 
 class Checker:
@@ -159,12 +149,12 @@ class Checker:
         try:
             config = self._awake_view().source.tests.get(key)
             resolution = self._awake_view().resolve(key, user, environment, self._now_ns())
-            return _answer(key, resolution, user, environment)
+            return explained(key, resolution, user, environment)
         except Exception as error:  # noqa: BLE001 - the promise of this class
             detail = f"The check failed: {safe_text(error)}."
             if config is None:
                 return Answer(key=safe_key(key), variant=None, reason="failed", detail=detail)
-            return _answer_of(config, None, "failed", detail)
+            return answer_of(config, None, "failed", detail)
 
     def explain_group(self, key: str, user: Unit, environment: Environment | None = None) -> GroupAnswer:
         """Answer as `is_in_group` does, with the reason; nothing is counted."""
@@ -292,23 +282,7 @@ class Checker:
     ) -> GroupAnswer:
         try:
             config = self._awake_view().source.user_groups.get(key)
-            if config is None:
-                return GroupAnswer(key=key, is_member=False, reason="unknown_group", detail=SENTENCES["unknown_group"])
-            reason = problem_of(user, environment) or decide_membership(config, user, environment)
-            detail = SENTENCES.get(reason, "")
-            leaves: tuple[LeafOutcome, ...] = ()
-            if with_detail and reason in ("member", "conditions_not_met"):
-                detail, leaves = explain_conditions(config.conditions, user, environment)
-            return GroupAnswer(
-                key=config.key,
-                is_member=reason == "member",
-                reason=reason,
-                detail=detail,
-                status=config.status,
-                settings_group=config.settings_group,
-                position=config.position,
-                leaves=leaves,
-            )
+            return membership(key, config, user, environment, with_detail=with_detail)
         except Exception as error:  # noqa: BLE001 - the promise of this class
             detail = f"The check failed: {safe_text(error)}."
             return GroupAnswer(key=safe_key(key), is_member=False, reason="failed", detail=detail)
@@ -347,29 +321,3 @@ class Checker:
             country="" if environment is None else environment.country,
             forced=forced,
         )
-
-
-def _answer(key: str, resolution: Resolution, unit: Unit, environment: Environment | None) -> Answer:
-    config, variant, reason = resolution.config, resolution.variant, resolution.reason
-    if config is None:
-        return Answer(key=key, variant=None, reason=reason, detail=SENTENCES[reason])
-    if reason == "conditions_not_met":
-        detail, leaves = explain_conditions(config.conditions, unit, environment)
-        return dataclasses.replace(_answer_of(config, variant, reason, detail), leaves=leaves)
-    detail = describe(config, unit, variant, reason)
-    if resolution.error is not None:
-        detail = f"{detail.removesuffix('.')}: {safe_text(resolution.error)}."
-    return _answer_of(config, variant, reason, detail)
-
-
-def _answer_of(config: SplitTestConfig, variant: str | None, reason: Reason, detail: str) -> Answer:
-    return Answer(
-        key=config.key,
-        variant=variant,
-        reason=reason,
-        detail=detail,
-        status=config.status,
-        settings_group=config.settings_group,
-        position=config.position,
-        is_control=variant is not None and variant == config.control,
-    )
