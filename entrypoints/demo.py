@@ -6,16 +6,12 @@ visitors saw on their side of HTTP.
 
 import json
 import os
-import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from rich.console import Console
@@ -29,6 +25,9 @@ from domain.people import Actor
 from entrypoints.backbone import now
 from entrypoints.console import plain
 from entrypoints.demo_load import InForce, Shown, Visitors
+from entrypoints.demo_numbers import NumbersDiffer, compare
+from entrypoints.demo_settings import settings
+from entrypoints.demo_store import coconut_store, free_port
 from entrypoints.embedded import EmbeddedUserSplit
 from entrypoints.estimate_lines import estimate_lines
 from entrypoints.operator_commands import hits_table
@@ -49,11 +48,6 @@ SHARE_OF_NEW_USERS: Final = 0.8
 PEOPLE: Final[Mapping[str, Role]] = {MANAGER: "manager", "qa": "qa", "viewer": "viewer", "superuser": "superuser"}
 PASSWORD: Final = "coconuts for everybody"  # noqa: S105 - of a demo that listens on this machine alone
 _USUAL_PORT: Final = 8080
-ROOT: Final = Path(__file__).parents[1]
-
-
-class NumbersDiffer(Exception):
-    """BI does not hold what the visitors saw."""
 
 
 class TerminalNotifier:
@@ -71,31 +65,6 @@ class TerminalNotifier:
         """Nothing to let go of."""
 
 
-def conditions(*countries: int) -> list[Any]:
-    """Return the conditions of the article that UserSplit re-creates: test users, and new users from some countries."""
-    return [
-        {"filter": "is_test_user", "operator": "eq", "value": "Yes"},
-        "OR",
-        [
-            {"filter": "country_id", "operator": "in", "value": [str(country) for country in countries]},
-            "AND",
-            {"filter": "is_new_user", "operator": "eq", "value": "1"},
-        ],
-    ]
-
-
-def settings(total_percent: int, countries: Sequence[int], *variants: str) -> dict[str, Any]:
-    """Return a settings document: from yesterday for a month, a total split equally, control first."""
-    today = now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return {
-        "starts_at": (today - timedelta(days=1)).isoformat(),
-        "ends_at": (today + timedelta(days=30)).isoformat(),
-        "conditions": conditions(*countries),
-        "total_percent": total_percent,
-        "variants": [{"name": "control", "control": True}, *({"name": name} for name in variants)],
-    }
-
-
 class Demo:
     """One run of the demo.
 
@@ -107,7 +76,7 @@ class Demo:
     def __init__(self, directory: Path, console: Console) -> None:
         self._console = console
         self._directory = directory
-        self._port = _free_port(_USUAL_PORT)
+        self._port = free_port(_USUAL_PORT)
         self._usersplit = EmbeddedUserSplit(
             directory, notifier=TerminalNotifier(console), made_up_users=MADE_UP_USERS, pages_port=self._port
         )
@@ -336,58 +305,6 @@ class Demo:
             f"  [green]✔[/] {expected.total():,} shown = accepted by the SDK = hits in BI,"
             " for each variant and settings group; none lost, none twice"
         )
-
-
-def compare(*, shown: Counter[Shown], in_bi: Counter[Shown], accounting: Mapping[str, Any]) -> None:
-    """Hold three counts of the same hits against each other: the visitors', BI's, and the SDK's own.
-
-    Raises:
-        NumbersDiffer: they are not the same, for every variant and settings group.
-    """
-    if in_bi != shown:
-        missing, surplus = shown - in_bi, in_bi - shown
-        raise NumbersDiffer(f"BI differs from what visitors saw: {missing=} {surplus=}; the SDK says {accounting}")
-    counts = (accounting["accepted"], accounting["delivered"], sum(accounting["dropped"].values()))
-    if counts != (shown.total(), shown.total(), 0):
-        raise NumbersDiffer(f"the SDK's accounting differs from the {shown.total()} shown: {accounting}")
-
-
-@contextmanager
-def coconut_store(usersplit: EmbeddedUserSplit) -> Iterator[str]:
-    """Run the store as a process of its own; end it in a way that lets it deliver its last hits."""
-    port = _free_port()
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and example
-        [
-            *(sys.executable, "-m", "examples.coconut_store"),
-            *("--configs", str(usersplit.config_directory)),
-            *("--kafka", usersplit.embedded_broker.bootstrap_servers),
-            *("--port", str(port)),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        if process.stdout is None or not process.stdout.readline():
-            raise NumbersDiffer("the coconut store did not open")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=15)
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def _free_port(usual: int = 0) -> int:
-    """Return a free port of this machine: the usual one if it is free."""
-    with socket.socket() as listener:
-        try:
-            listener.bind(("127.0.0.1", usual))
-        except OSError:
-            return _free_port()
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _short(path: Path) -> str:

@@ -13,7 +13,9 @@ from accounts.desk import Desk
 from commands.split_tests import Request
 from domain.people import Actor
 from entrypoints.backbone import now
-from entrypoints.demo import PRICING, RUSSIA, coconut_store, settings
+from entrypoints.demo import PRICING, RUSSIA
+from entrypoints.demo_settings import settings
+from entrypoints.demo_store import coconut_store
 from entrypoints.embedded import EmbeddedUserSplit
 from notifications.memory_notifier import MemoryNotifier
 from projections import current_settings

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from entrypoints.demo import NumbersDiffer, compare
 from entrypoints.demo_load import Shown
+from entrypoints.demo_numbers import NumbersDiffer, compare
 
 SHOWN: Counter[Shown] = Counter({("pricing", 1, "cheap"): 3, ("pricing", 2, "cheap"): 2})
 ACCOUNTING: dict[str, Any] = {"accepted": 5, "delivered": 5, "dropped": {"buffer_full": 0}, "buffered": 0}
