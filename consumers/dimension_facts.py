@@ -1,7 +1,8 @@
-"""From facts to the rows of the dimensions: a fold over the history of every split test."""
+"""From facts to the rows of the dimensions: a fold over the history of every split test and user group."""
 
 from dataclasses import dataclass, field, replace
 
+from consumers.user_group_dimension_facts import UserGroupFold
 from events.facts import (
     CodeDeployed,
     DraftDiscarded,
@@ -50,12 +51,14 @@ class DimensionFold:
         # Of a discarded test only where it ended: what comes again from before that is known.
         self._ended: dict[str, int] = {}
         self._new = _NewRows()
+        self._user_groups = UserGroupFold()
 
     def apply(self, recorded: RecordedFact) -> None:
-        """Take a fact in. One that came before, one of no split test, and one of a test without a beginning are none.
+        """Take a fact in. One that came before, one of nothing that has rows, and one without a beginning are none.
 
         Total: odd orders of facts lead to odd rows, not to errors.
         """
+        self._user_groups.apply(recorded)
         if not of_split_tests([recorded]):
             return
         fact: SplitTestFact = recorded.fact
@@ -79,7 +82,7 @@ class DimensionFold:
     def take(self) -> DimensionRows:
         """Return the rows that changed since the last call."""
         rows, self._new = self._new.rows(), _NewRows()
-        return rows
+        return replace(rows, **self._user_groups.take())
 
     def _change(self, test: _Test, fact: SplitTestFact, recorded: RecordedFact) -> None:  # noqa: C901 - a case a fact
         at = recorded.recorded_at

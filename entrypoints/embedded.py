@@ -90,7 +90,7 @@ class EmbeddedUserSplit:
         self.warehouse.prepare()
         self.backbone = Backbone(self.database_url, users=self._users())
         self._dimensions = DuckDbDimensions(self.warehouse)
-        self._dimensions.prepare()
+        self._dimensions.prepare(LIFECYCLE)
         self._forget_the_last_broker()
         self._start()
         return self

@@ -51,6 +51,7 @@ from events.registry import FactRegistry
 from notifications.log_notifier import LogNotifier
 from notifications.notifier import Notifier
 from notifications.webhook_notifier import WebhookNotifier
+from streams.topics import LIFECYCLE
 
 SETTINGS_OF: Final[Mapping[str, type[Settings]]] = MappingProxyType(
     {
@@ -153,7 +154,7 @@ def run_dimensions(settings: BiSinkSettings, stop: Event, metrics: Metrics) -> N
     warehouse = open_warehouse(settings.warehouse_url.get_secret_value())
     try:
         dimensions = dimensions_of(warehouse)
-        dimensions.prepare()
+        dimensions.prepare(LIFECYCLE)
         broker = MeteredBroker(open_broker(settings), metrics)
         DimensionsFollower(broker=broker, warehouse=dimensions, registry=REGISTRY).run(stop)
     finally:

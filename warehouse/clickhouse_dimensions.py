@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.clickhouse_offsets import PLAIN_INSERT
-from warehouse.dimension_tables import TABLES, DimensionTable, new_rows
+from warehouse.dimension_tables import TABLES, DimensionTable, is_of_an_older_release, new_rows
 from warehouse.dimensions import DimensionRows
 from warehouse.hits import OffsetRange
 
@@ -33,10 +33,13 @@ class ClickHouseDimensions:
     def __init__(self, hits: ClickHouseHits) -> None:
         self._hits = hits
 
-    def prepare(self) -> None:
+    def prepare(self, topic: str) -> None:
         """See `DimensionWarehouse.prepare`."""
         self._hits.prepare()
         with self._hits.writing() as client:
+            # Before the tables are made: cut short between the two, it is done again.
+            if is_of_an_older_release([name for (name,) in client.query("SHOW TABLES").result_rows]):
+                self._hits.offsets_of(client).forget(topic)
             for table in TABLES:
                 for statement in _create(table):
                     client.command(statement)
@@ -52,10 +55,10 @@ class ClickHouseDimensions:
             claim = offsets.claim(ranges)
             if claim.done:
                 return
-            if rows.discarded:
-                older = {"keys": list(rows.discarded), "version": claim.number}
-                for table in TABLES:
-                    where = "test_key IN {keys:Array(String)} AND version < {version:UInt64}"
+            for table in TABLES:
+                if discarded := list(table.owner.discarded(rows)):
+                    older = {"keys": discarded, "version": claim.number}
+                    where = f"{table.owner.key} IN {{keys:Array(String)}} AND version < {{version:UInt64}}"
                     client.command(f"DELETE FROM {table.name} WHERE {where}", parameters=older)  # noqa: S608 - constants
             for table, found in new_rows(rows):
                 version = pa.array([claim.number] * found.num_rows, pa.uint64())
@@ -73,8 +76,9 @@ def _create(table: DimensionTable) -> Iterator[str]:
         f"CREATE TABLE IF NOT EXISTS {table.name} ({columns}, version UInt64) "
         f"ENGINE = ReplacingMergeTree(version) ORDER BY ({', '.join(table.key)})"
     )
-    shown = "SELECT test_key FROM dimension_split_tests FINAL WHERE status <> 'draft'"
+    owner = table.owner
+    shown = f"SELECT {owner.key} FROM dimension_{owner.view} FINAL WHERE status <> 'draft'"  # noqa: S608 - constants
     yield (
         f"CREATE OR REPLACE VIEW {table.view} AS SELECT {', '.join(table.columns)} FROM {table.name} FINAL "  # noqa: S608 - constants
-        f"WHERE test_key IN ({shown})"
+        f"WHERE {owner.key} IN ({shown})"
     )

@@ -1,6 +1,6 @@
 """The tables and views of the dimensions, in SQL that DuckDB and PostgreSQL both read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -20,12 +20,31 @@ _SQL_TYPES: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DimensionOwner:
+    """What rows belong to: the view that has one row for each, the column with its key, who of them were discarded."""
+
+    view: str
+    key: str
+    discarded: Callable[[DimensionRows], Sequence[str]]
+
+
+SPLIT_TESTS: Final = DimensionOwner(view="split_tests", key="test_key", discarded=lambda rows: rows.discarded)
+USER_GROUPS: Final = DimensionOwner(
+    view="user_groups", key="group_key", discarded=lambda rows: rows.discarded_user_groups
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DimensionTable:
-    """A table: the view's name, the columns, and which of them are its key. The table itself has a name of its own."""
+    """A table: the view's name, the columns, and which of them are its key. The table itself has a name of its own.
+
+    `owner` is whose rows these are: what is told of a test, or of a user group, is shown and deleted with it.
+    """
 
     view: str
     columns: dict[str, Any]
     key: tuple[str, ...]
+    owner: DimensionOwner
 
     @property
     def name(self) -> str:
@@ -44,8 +63,9 @@ class DimensionTable:
         """
         columns = ", ".join(f"{name} {_SQL_TYPES[kind]}" for name, kind in self.columns.items())
         yield f"CREATE TABLE IF NOT EXISTS {self.name} ({columns})"
-        shown = "SELECT test_key FROM dimension_split_tests WHERE status <> 'draft'"
-        yield f"CREATE OR REPLACE VIEW {self.view} AS SELECT * FROM {self.name} WHERE test_key IN ({shown})"  # noqa: S608 - constants
+        owner = self.owner
+        shown = f"SELECT {owner.key} FROM dimension_{owner.view} WHERE status <> 'draft'"  # noqa: S608 - constants
+        yield f"CREATE OR REPLACE VIEW {self.view} AS SELECT * FROM {self.name} WHERE {owner.key} IN ({shown})"  # noqa: S608 - constants
 
     def replace(self) -> Iterator[str]:
         """Yield the statements that take the rows of the table new_rows in."""
@@ -57,6 +77,7 @@ class DimensionTable:
 TABLES: Final = (
     DimensionTable(
         view="split_tests",
+        owner=SPLIT_TESTS,
         columns={
             "test_key": _TEXT,
             "name": _TEXT,
@@ -76,6 +97,7 @@ TABLES: Final = (
     ),
     DimensionTable(
         view="settings_groups",
+        owner=SPLIT_TESTS,
         columns={
             "test_key": _TEXT,
             "settings_group": pa.int32(),
@@ -92,6 +114,7 @@ TABLES: Final = (
     ),
     DimensionTable(
         view="variants",
+        owner=SPLIT_TESTS,
         columns={
             "test_key": _TEXT,
             "settings_group": pa.int32(),
@@ -104,11 +127,13 @@ TABLES: Final = (
     ),
     DimensionTable(
         view="split_groups",
+        owner=SPLIT_TESTS,
         columns={"test_key": _TEXT, "settings_group": pa.int32(), "split_group": pa.int32(), "variant": _TEXT},
         key=("test_key", "settings_group", "split_group"),
     ),
     DimensionTable(
         view="changes",
+        owner=SPLIT_TESTS,
         columns={
             "position": pa.int64(),
             "changed_at": _MOMENT,
@@ -120,7 +145,55 @@ TABLES: Final = (
         },
         key=("position",),
     ),
+    DimensionTable(
+        view="user_groups",
+        owner=USER_GROUPS,
+        columns={
+            "group_key": _TEXT,
+            "name": _TEXT,
+            "author": _TEXT,
+            "status": _TEXT,
+            "settings_group": pa.int32(),
+            "created_at": _MOMENT,
+            "activated_at": _MOMENT,
+            "switched_off_at": _MOMENT,
+        },
+        key=("group_key",),
+    ),
+    DimensionTable(
+        view="user_group_conditions",
+        owner=USER_GROUPS,
+        columns={
+            "group_key": _TEXT,
+            "settings_group": pa.int32(),
+            "in_force_at": _MOMENT,
+            "changed_by": _TEXT,
+            "conditions": _TEXT,
+            "users": pa.int64(),
+            "counted_at": _MOMENT,
+        },
+        key=("group_key", "settings_group"),
+    ),
+    DimensionTable(
+        view="user_group_changes",
+        owner=USER_GROUPS,
+        columns={
+            "position": pa.int64(),
+            "changed_at": _MOMENT,
+            "actor": _TEXT,
+            "group_key": _TEXT,
+            "kind": _TEXT,
+            "settings_group": pa.int32(),
+            "sentence": _TEXT,
+        },
+        key=("position",),
+    ),
 )
+
+
+def is_of_an_older_release(existing: Collection[str]) -> bool:
+    """Say whether some of the tables are there, by their names, and others are not."""
+    return 0 < len({table.name for table in TABLES}.intersection(existing)) < len(TABLES)
 
 
 def new_rows(rows: DimensionRows) -> Iterator[tuple[DimensionTable, pa.Table]]:

@@ -4,7 +4,8 @@ Promises, each held by the contract suite `tests/contract/test_dimension_warehou
 
 1. Rows and offsets move in one transaction, offsets by compare-and-set: as `warehouse.hits` has it.
 2. A row that comes again takes the place of the one with its key: what is stored twice is there once.
-3. The views show nothing of a test that is a Draft: a Draft is invisible to others.
+3. The views show nothing of a test or a user group that is a Draft: a Draft is invisible to others.
+4. A table that a newer release adds is filled from the beginning of the topic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -86,22 +87,76 @@ class ChangeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserGroupRow:
+    """A user group as it is now. `settings_group` is the number of the conditions in force, 0 for none.
+
+    Of moments the last one counts: when it was last activated, and last switched off.
+    """
+
+    group_key: str
+    name: str
+    author: str
+    status: str
+    settings_group: int
+    created_at: datetime
+    activated_at: datetime | None
+    switched_off_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserGroupConditionsRow:
+    """A version of a user group's conditions, JSON text. `users` met them when they were counted last, at that time."""
+
+    group_key: str
+    settings_group: int
+    in_force_at: datetime
+    changed_by: str
+    conditions: str
+    users: int | None
+    counted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserGroupChangeRow:
+    """A line of a user group's changelog. `settings_group` is what it is about, else the one in force, 0 for none."""
+
+    position: int
+    changed_at: datetime
+    actor: str
+    group_key: str
+    kind: str
+    settings_group: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DimensionRows:
-    """What is new since the last store. Of the tests in `discarded` everything that was stored before is deleted."""
+    """What is new since the last store.
+
+    Of the tests in `discarded`, and of the user groups in `discarded_user_groups`, everything that was stored before is
+    deleted first.
+    """
 
     discarded: Sequence[str] = ()
+    discarded_user_groups: Sequence[str] = ()
     split_tests: Sequence[SplitTestRow] = ()
     settings_groups: Sequence[SettingsGroupRow] = ()
     variants: Sequence[VariantRow] = ()
     split_groups: Sequence[SplitGroupRow] = ()
     changes: Sequence[ChangeRow] = ()
+    user_groups: Sequence[UserGroupRow] = ()
+    user_group_conditions: Sequence[UserGroupConditionsRow] = ()
+    user_group_changes: Sequence[UserGroupChangeRow] = ()
 
 
 class DimensionWarehouse(Protocol):
     """Where the dimensions are. In one database with the hits; safe to use beside the sink that writes them."""
 
-    def prepare(self) -> None:
+    def prepare(self, topic: str) -> None:
         """Create what is missing of the tables and views, those of the hits among them.
+
+        Where tables of an older release are there and others are not, the offsets of `topic` are forgotten: what the
+        new ones lack was read long ago, and is read again. Rows that are there take the same values once more.
 
         Raises:
             WarehouseTooNew: the tables are a newer release's.

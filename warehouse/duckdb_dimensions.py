@@ -1,11 +1,14 @@
 """The dimensions in DuckDB, in the file and through the connection of the hits: one process, one database object."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from warehouse.dimension_tables import TABLES, new_rows
+from warehouse.dimension_tables import TABLES, is_of_an_older_release, new_rows
 from warehouse.dimensions import DimensionRows
 from warehouse.duckdb_hits import DuckDbHits, move_offset
 from warehouse.hits import OffsetRange
+
+_TABLE_NAMES: Final = "SELECT table_name FROM information_schema.tables"
 
 
 class DuckDbDimensions:
@@ -14,10 +17,12 @@ class DuckDbDimensions:
     def __init__(self, hits: DuckDbHits) -> None:
         self._hits = hits
 
-    def prepare(self) -> None:
+    def prepare(self, topic: str) -> None:
         """See `DimensionWarehouse.prepare`."""
         self._hits.prepare()
         with self._hits.transaction() as cursor:
+            if is_of_an_older_release([name for (name,) in cursor.execute(_TABLE_NAMES).fetchall()]):
+                cursor.execute("DELETE FROM hit_offsets WHERE topic = ?", [topic])
             for table in TABLES:
                 for statement in table.create():
                     cursor.execute(statement)
@@ -31,9 +36,9 @@ class DuckDbDimensions:
         with self._hits.transaction() as cursor:
             for part in ranges:
                 move_offset(cursor, part)
-            if rows.discarded:
-                for table in TABLES:
-                    cursor.execute(f"DELETE FROM {table.name} WHERE test_key IN ?", [list(rows.discarded)])  # noqa: S608 - a constant
+            for table in TABLES:
+                if discarded := list(table.owner.discarded(rows)):
+                    cursor.execute(f"DELETE FROM {table.name} WHERE {table.owner.key} IN ?", [discarded])  # noqa: S608 - constants
             for table, found in new_rows(rows):
                 cursor.register("new_rows", found)
                 try:

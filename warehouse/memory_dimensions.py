@@ -5,7 +5,7 @@ from dataclasses import asdict
 from threading import Lock
 from typing import Any
 
-from warehouse.dimension_tables import TABLES
+from warehouse.dimension_tables import TABLES, is_of_an_older_release
 from warehouse.dimensions import DimensionRows
 from warehouse.errors import Fenced, WarehouseDown
 from warehouse.hits import OffsetRange
@@ -24,9 +24,14 @@ class MemoryDimensions:
         self._offsets: dict[tuple[str, int], int] = {}
         self._rows: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {table.view: {} for table in TABLES}
 
-    def prepare(self) -> None:
+    def prepare(self, topic: str) -> None:
         """See `DimensionWarehouse.prepare`."""
         self._ping()
+        with self._lock:
+            if is_of_an_older_release([table.name for table in TABLES if table.view in self._rows]):
+                self._offsets = {place: at for place, at in self._offsets.items() if place[0] != topic}
+            for table in TABLES:
+                self._rows.setdefault(table.view, {})
 
     def offsets(self, topic: str) -> Mapping[int, int]:
         """See `DimensionWarehouse.offsets`."""
@@ -44,7 +49,8 @@ class MemoryDimensions:
                     raise Fenced(part.topic, part.partition, expected=part.first, stored=stored)
             for table in TABLES:
                 kept = self._rows[table.view]
-                for key in [key for key, row in kept.items() if row["test_key"] in rows.discarded]:
+                owner = table.owner
+                for key in [key for key, row in kept.items() if row[owner.key] in owner.discarded(rows)]:
                     del kept[key]
                 for new in map(asdict, getattr(rows, table.view)):
                     kept[tuple(new[column] for column in table.key)] = new
@@ -53,8 +59,9 @@ class MemoryDimensions:
     def view(self, name: str) -> list[dict[str, Any]]:
         """Return the rows of the view `name`, in no order."""
         with self._lock:
-            shown = {row["test_key"] for row in self._rows["split_tests"].values() if row["status"] != "draft"}
-            return [row for row in self._rows[name].values() if row["test_key"] in shown]
+            (owner,) = [table.owner for table in TABLES if table.view == name]
+            shown = {row[owner.key] for row in self._rows[owner.view].values() if row["status"] != "draft"}
+            return [row for row in self._rows[name].values() if row[owner.key] in shown]
 
     def _ping(self) -> None:
         if self.down:

@@ -1,11 +1,14 @@
 """The dimensions in PostgreSQL, in the database of the hits."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from warehouse.dimension_tables import TABLES, new_rows
+from warehouse.dimension_tables import TABLES, is_of_an_older_release, new_rows
 from warehouse.dimensions import DimensionRows
 from warehouse.hits import OffsetRange
 from warehouse.postgres_hits import PostgresHits, move_offset
+
+_TABLE_NAMES: Final = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
 
 
 class PostgresDimensions:
@@ -14,10 +17,12 @@ class PostgresDimensions:
     def __init__(self, hits: PostgresHits) -> None:
         self._hits = hits
 
-    def prepare(self) -> None:
+    def prepare(self, topic: str) -> None:
         """See `DimensionWarehouse.prepare`."""
         self._hits.prepare()
         with self._hits.transaction() as connection:
+            if is_of_an_older_release([name for (name,) in connection.execute(_TABLE_NAMES).fetchall()]):
+                connection.execute("DELETE FROM hit_offsets WHERE topic = %s", [topic])
             for table in TABLES:
                 for statement in table.create():
                     connection.execute(statement.encode())
@@ -35,10 +40,10 @@ class PostgresDimensions:
         with self._hits.transaction() as connection:
             for part in ranges:
                 move_offset(connection, part)
-            if rows.discarded:
-                for table in TABLES:
-                    query = f"DELETE FROM {table.name} WHERE test_key = ANY(%s)"  # noqa: S608 - a constant
-                    connection.execute(query.encode(), [list(rows.discarded)])
+            for table in TABLES:
+                if discarded := list(table.owner.discarded(rows)):
+                    query = f"DELETE FROM {table.name} WHERE {table.owner.key} = ANY(%s)"  # noqa: S608 - constants
+                    connection.execute(query.encode(), [discarded])
             for table, found in new_rows(rows):
                 connection.execute(f"CREATE TEMPORARY TABLE new_rows (LIKE {table.name}) ON COMMIT DROP".encode())
                 with connection.cursor() as cursor, cursor.copy("COPY new_rows FROM STDIN") as copy:

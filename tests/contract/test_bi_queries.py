@@ -12,13 +12,14 @@ import pyarrow as pa
 import pytest
 
 from consumers.dimensions import DimensionsFollower
-from events.facts import REGISTRY, split_test_stream
+from events.facts import REGISTRY
 from events.lifecycle_codec import encode_event
 from events.store import StoredEvent
 from streams.memory import MemoryBroker
 from streams.messages import OutgoingMessage
 from streams.topics import LIFECYCLE, all_topics
 from tests.support import histories
+from tests.support.read_models import stream_of
 from warehouse.clickhouse_dimensions import ClickHouseDimensions
 from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.dimensions import DimensionWarehouse
@@ -50,14 +51,14 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ask]:
 
 
 def fill(dimensions: DimensionWarehouse, hits: HitWarehouse) -> None:
-    """Store a running test and six hits of it: one unit sees both variants, one hit has another's split group."""
-    dimensions.prepare()
+    """Store a user group, a running test and hits: one unit sees both variants, one hit has another's split group."""
+    dimensions.prepare(LIFECYCLE)
     broker = MemoryBroker()
     broker.ensure_topics(all_topics(hit_partitions=1))
-    for position, fact in enumerate(histories.running(), 1):
+    for position, fact in enumerate([*histories.running(), *histories.active_group("payers")], 1):
         event = StoredEvent(
             position=position,
-            stream=split_test_stream(fact.key),
+            stream=stream_of(fact),
             version=position,
             encoded=REGISTRY.encode(fact),
             actor="anna",
@@ -98,6 +99,12 @@ def test_a_jump_in_a_chart_is_explained_by_the_changes_of_its_day(ask: Ask) -> N
     ]
     assert {actor for *_, actor, _ in rows} == {"anna"}
     assert any("Created" in sentence for *_, sentence in rows)
+
+
+def test_a_user_group_that_changed_is_found_on_the_day_of_a_chart(ask: Ask) -> None:
+    rows = ask(query_with("JOIN user_group_changes"))
+    assert [(key, actor) for _, key, actor, _ in rows] == [("payers", "anna")] * 2
+    assert rows[1][3].startswith("Activated the user group")
 
 
 def test_units_are_held_against_the_split_groups_that_were_promised(ask: Ask) -> None:

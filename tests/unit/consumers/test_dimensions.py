@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.dimensions import DimensionsFollower
-from events.facts import REGISTRY, DraftDiscarded, SplitTestPaused, SplitTestPublished, split_test_stream
+from events.facts import REGISTRY, DraftDiscarded, SplitTestPaused, SplitTestPublished
 from events.lifecycle_codec import encode_event
 from events.store import StoredEvent
 from streams.memory import MemoryBroker
@@ -18,10 +18,12 @@ from streams.messages import OutgoingMessage
 from streams.topics import LIFECYCLE, all_topics
 from tests.support import histories
 from tests.support.histories import KEY, MAY
+from tests.support.read_models import stream_of
+from warehouse.dimension_tables import TABLES
 from warehouse.errors import Fenced, WarehouseDown
 from warehouse.memory_dimensions import MemoryDimensions
 
-VIEWS = ("split_tests", "settings_groups", "variants", "split_groups", "changes")
+VIEWS = tuple(table.view for table in TABLES)
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def publish(broker: MemoryBroker, facts: Sequence[Any], *, after: int = 0) -> No
         encode_event(
             StoredEvent(
                 position=position,
-                stream=split_test_stream(fact.key),
+                stream=stream_of(fact),
                 version=position,
                 encoded=REGISTRY.encode(fact),
                 actor="anna",
@@ -90,6 +92,43 @@ def test_a_running_test_is_there_with_its_settings_groups_and_its_changelog(
     assert all(row["sentence"] and row["actor"] == "anna" for row in changes)
 
 
+def test_a_user_group_is_there_with_its_conditions_their_users_and_its_changelog(
+    broker: MemoryBroker, warehouse: MemoryDimensions
+) -> None:
+    facts = histories.whole_story_of_estimates()
+    publish(broker, facts)
+    follow(broker, warehouse)
+    (group,) = warehouse.view("user_groups")
+    assert (group["group_key"], group["name"], group["status"], group["settings_group"]) == (KEY, "Premium", "off", 2)
+    assert (group["activated_at"], group["switched_off_at"]) == (
+        MAY + timedelta(minutes=3),
+        MAY + timedelta(minutes=len(facts)),
+    )
+    versions = sorted(warehouse.view("user_group_conditions"), key=lambda row: int(row["settings_group"]))
+    assert [(row["settings_group"], row["conditions"], row["users"]) for row in versions] == [
+        (1, histories.CONDITIONS, 9),
+        (2, "[]", 1200),
+    ]
+    changes = sorted(warehouse.view("user_group_changes"), key=lambda row: int(row["position"]))
+    assert [row["kind"] for row in changes] == [type(fact).__name__ for fact in facts]
+    assert all(row["sentence"] and row["actor"] == "anna" for row in changes)
+    assert changes[5]["sentence"].startswith("Counted settings group 1: at most 1,200 users")
+    assert warehouse.view("split_tests") == []
+
+
+def test_a_user_group_that_is_discarded_leaves_nothing_and_its_key_begins_anew(
+    broker: MemoryBroker, warehouse: MemoryDimensions
+) -> None:
+    life = histories.whole_life_of_user_group()
+    publish(broker, life[:8])
+    follow(broker, warehouse)
+    assert not any(everything(warehouse).values())
+    publish(broker, life[8:], after=8)
+    follow(broker, warehouse)
+    assert [row["name"] for row in warehouse.view("user_groups")] == ["Premium again"]
+    assert [row["settings_group"] for row in warehouse.view("user_group_conditions")] == [3]
+
+
 def test_a_draft_is_not_shown_and_a_discarded_one_leaves_nothing(
     broker: MemoryBroker, warehouse: MemoryDimensions
 ) -> None:
@@ -121,10 +160,11 @@ def test_facts_that_are_published_again_change_nothing(broker: MemoryBroker, war
     assert everything(warehouse) == before
 
 
-@given(st.integers(0, 20), st.integers(0, 20))
+@given(st.integers(0, 40), st.integers(0, 40))
 @settings(max_examples=20, deadline=None)
 def test_wherever_the_consumer_was_restarted_the_tables_are_the_same(first: int, second: int) -> None:
-    facts = [*histories.running(), SplitTestPaused(key=KEY), *histories.running("other")]
+    groups = [*histories.whole_story_of_estimates(), *histories.whole_life_of_user_group("other")]
+    facts = [*histories.running(), *groups, SplitTestPaused(key=KEY), *histories.running("other")]
     whole, parts = MemoryDimensions(), MemoryDimensions()
     at_once = new_broker()
     publish(at_once, facts)
