@@ -5,6 +5,7 @@ AudienceError
 ├── UsersTableWrong         the database has no such table or column, or one of another type
 ├── FilterWithoutColumn     conditions ask a filter of the profile that no column holds
 ├── SplitGroupsWrong        users without a split group, or with a number outside 1..2400
+├── IdentifierWrong         what a walk shall go on behind is no identifier of a user
 └── ExportWrong             a file of users that cannot be imported
 """
 
@@ -46,9 +47,19 @@ class SplitGroupsWrong(AudienceError):
 
     def __init__(self, users: int) -> None:
         super().__init__(
-            f"{users:,} users have no split group, or one outside 1 to 2400; back-fill the split groups first"
+            f"{users:,} {'user has' if users == 1 else 'users have'} no split group, or one outside 1 to 2400; "
+            "back-fill the split groups first"
         )
         self.users = users
+
+
+class IdentifierWrong(AudienceError):
+    """Users are numbered, and this is no number."""
+
+    def __init__(self, identifier: object) -> None:
+        super().__init__(
+            f"{identifier!r:.100} is no identifier of a user, which are whole numbers; give the last one seen"
+        )
 
 
 class ExportWrong(AudienceError):

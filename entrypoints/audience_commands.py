@@ -1,6 +1,5 @@
-"""What is done with the users table in a terminal: make or import it, give split groups, estimate, walk its users."""
+"""What is done with the users table in a terminal: make or import it, give split groups, count its users."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
@@ -12,11 +11,11 @@ from rich.progress import Progress as ProgressBar
 from audience.catalog import DEFAULT_CATALOG, load_catalog
 from audience.conditions_sql import assumed_filters
 from audience.counts import count
-from audience.iterator import users_of
 from audience.users_table import UsersTable, required_users_table
 from entrypoints.console import console
 from entrypoints.settings import UsersTableSettings
-from usersplit.conditions import Catalog, Conditions, parse_text
+from entrypoints.walk_command import walk
+from usersplit.conditions import Catalog, parse_text
 from warehouse.clickhouse_users import ClickHouseUsers
 from warehouse.duckdb_users import DuckDbUsers
 from warehouse.generated_users import generate_clickhouse, generate_duckdb, generate_postgres
@@ -112,20 +111,7 @@ def count_users(conditions: str, catalog_path: Path) -> None:
     click.echo(f"{number:,} users meet {asked.to_text() or 'no conditions'}, {bound}.")
 
 
-@users_group.command("walk")
-@click.argument("conditions")
-@click.option("--after", help="Go on behind this identifier.")
-@_catalog_option
-def walk(conditions: str, after: str | None, catalog_path: Path) -> None:
-    """Print the identifiers of the users who meet CONDITIONS, ascending, as JSON, one a line."""
-    catalog, table = _mapping(catalog_path)
-    asked: Conditions = parse_text(conditions, catalog)
-    database = _open()
-    last = int(after) if after and "int" in database.column_types(table.name).get(table.id, "") else after
-    for batch in users_of(database, table, asked, after=last):
-        for user in batch:
-            click.echo(json.dumps(user))
-    database.close()
+users_group.add_command(walk)
 
 
 def _mapping(path: Path) -> tuple[Catalog, UsersTable]:

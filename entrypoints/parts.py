@@ -74,7 +74,11 @@ def open_users(settings: UsersSettings) -> UsersDatabase | None:
     """Return the database with the users table, None where the settings name none. Nothing is connected yet."""
     if settings.users_url is None:
         return None
-    url = settings.users_url.get_secret_value()
+    return users_at(settings.users_url.get_secret_value())
+
+
+def users_at(url: str) -> UsersDatabase:
+    """Return the database with the users table at `url`, to be read. Nothing is connected yet."""
     scheme, _, place = url.partition("://")
     if scheme == "duckdb":
         return DuckDbUsers(Path(place.removeprefix("/")), read_only=True)

@@ -113,7 +113,7 @@ def test_more_attributes_than_one_number_can_code_are_counted_too(place: Place) 
 @pytest.mark.parametrize("wrong", [None, 0, 2401, -1])
 def test_users_without_a_split_group_are_counted_nowhere_and_said_so(place: Place, wrong: int | None) -> None:
     place.fill([{"user_id": 1, "split_group": 5}, {"user_id": 2, "split_group": wrong}])
-    with pytest.raises(AudienceNotCountable, match="1 users have no split group"):
+    with pytest.raises(AudienceNotCountable, match="1 user has no split group"):
         SqlAudienceCounts(place.database, USERS).counted(audience(EVERYBODY), ())
 
 

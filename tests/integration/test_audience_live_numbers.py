@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audience.counts import count
-from audience.iterator import users_of
 from audience.live import LiveNumbers
 from tests.support.audience_conditions import conditions, meets, users
 from tests.support.audience_users import CATALOG, USERS, Place, users_place
@@ -90,24 +89,6 @@ def test_numbers_are_those_of_their_moment_until_the_next_refresh(place: Place) 
     assert live.numbers(at_least(5)).users == 1
     live.refresh()
     assert (live.numbers(at_least(5)).users, live.numbers(at_least(5)).as_of) == (3, NOON.replace(hour=13))
-
-
-@LAW
-@given(drawn=users(), asked=conditions(), batch=st.integers(1, 30), stop=st.integers(0, 25))
-def test_the_iterator_walks_those_who_meet_the_conditions_and_resumes(
-    place: Place, drawn: list[dict[str, Any]], asked: Conditions, batch: int, stop: int
-) -> None:
-    place.fill(drawn)
-    expected = [user["user_id"] for user in drawn if meets(asked, user)]
-    batches = list(users_of(place.database, USERS, asked, batch_users=batch))
-    assert [user for each in batches for user in each] == expected
-    assert all(len(each) <= batch for each in batches)
-    rest = [user for each in users_of(place.database, USERS, asked, after=stop, batch_users=batch) for user in each]
-    assert rest == [user for user in expected if user > stop]
-    groups = {1, 3}
-    some = users_of(place.database, USERS, asked, split_groups=groups, batch_users=batch)
-    of_variant = [user["user_id"] for user in drawn if meets(asked, user) and user["split_group"] in groups]
-    assert [user for each in some for user in each] == of_variant
 
 
 def test_many_kinds_of_users_are_summed_group_by_group(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
