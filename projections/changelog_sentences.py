@@ -199,7 +199,7 @@ def _prepared_sentence(prepared: PreparedSummary, before: PreparedSummary) -> st
         shared = [
             f"{readable.shared(overlap, ours)} with {readable.other_test(overlap)}" for overlap in prepared.overlaps
         ]
-        sentences.append(f"It shares {readable.sentence_of(shared)}.")
+        sentences.append(f"It shares {readable.tests_shared(shared)}.")
     if prepared.assumed_filters:
         unknown = readable.sentence_of(prepared.assumed_filters)
         sentences.append(f"Users are counted at most, for no column holds {unknown}.")

@@ -11,6 +11,8 @@ from events.user_group_estimate_facts import SharedWithTest
 _GROUPS_PER_PERCENT = 24
 _LONGEST_VALUE = 100
 """In a sentence; the changes beside it keep the whole value."""
+_TESTS_IN_A_SENTENCE = 5
+"""Likewise: a hundred tests would be pages of text."""
 
 
 def moment(at: datetime) -> str:
@@ -100,6 +102,14 @@ def listed_changes(changes: Iterable[tuple[str, str, str]]) -> str:
 def sentence_of(parts: Sequence[str]) -> str:
     """Join parts with commas and a last "and"."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def tests_shared(shared: Sequence[str]) -> str:
+    """Return what is shared with each test, the most first, of which a sentence tells the first few."""
+    told, rest = list(shared[:_TESTS_IN_A_SENTENCE]), len(shared) - _TESTS_IN_A_SENTENCE
+    if rest > 0:
+        told.append(f"some with {rest} other {'test' if rest == 1 else 'tests'}")
+    return sentence_of(told)
 
 
 def _value(value: str) -> str:

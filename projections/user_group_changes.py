@@ -138,7 +138,7 @@ def _estimated(fact: UserGroupEstimated) -> Told:
     shared = [(readable.other_test(each), readable.shared_with_test(each, fact.users)) for each in fact.shared]
     sentences = [f"Counted settings group {fact.settings_group}: {users} meet the conditions."]
     if shared:
-        sentences.append(f"It shares {readable.sentence_of([f'{users} with {test}' for test, users in shared])}.")
+        sentences.append(f"It shares {readable.tests_shared([f'{users} with {test}' for test, users in shared])}.")
     if fact.assumed_filters:
         unknown = readable.sentence_of(fact.assumed_filters)
         sentences.append(f"Users are counted at most, for no column holds {unknown}.")

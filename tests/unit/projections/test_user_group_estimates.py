@@ -109,3 +109,14 @@ def test_the_changelog_does_not_name_a_test_that_has_become_a_draft_since(models
     assert hidden.key in named[-1].sentence
     assert hidden.key not in str(unnamed)
     assert "a test that is still a Draft" in unnamed[-1].sentence
+
+
+def test_a_sentence_names_the_tests_that_share_the_most_and_the_changes_beside_it_all_of_them(
+    models: ReadModels,
+) -> None:
+    shared = tuple(shared_with_test(f"test_{number}", 90 - number) for number in range(60))
+    models.given(*active_group(), group_estimated(shared=shared))
+    with models.engine.connect() as connection:
+        told = user_groups.changelog(connection, KEY)[-1]
+    assert told.sentence.endswith("86 users (7.17 % of ours) with test_4 and some with 55 other tests.")
+    assert len(told.changes) == 61
