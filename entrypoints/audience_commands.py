@@ -14,6 +14,7 @@ from audience.counts import count
 from audience.users_table import UsersTable, required_users_table
 from entrypoints.console import console
 from entrypoints.settings import UsersTableSettings
+from entrypoints.visible import shortened, visible
 from entrypoints.walk_command import walk
 from usersplit.conditions import Catalog, parse_text
 from warehouse.clickhouse_users import ClickHouseUsers
@@ -108,7 +109,7 @@ def count_users(conditions: str, catalog_path: Path) -> None:
     database.close()
     assumed = assumed_filters(asked, table)
     bound = f"at most, for no column holds {', '.join(assumed)}" if assumed else "exactly"
-    click.echo(f"{number:,} users meet {asked.to_text() or 'no conditions'}, {bound}.")
+    click.echo(visible(f"{number:,} users meet {shortened(asked.to_text(), 200)}, {bound}."))
 
 
 users_group.add_command(walk)

@@ -17,7 +17,7 @@ from entrypoints.backbone import now
 from entrypoints.console import DataTable, console, details_table, plain
 from entrypoints.estimate_lines import estimate_lines
 from entrypoints.manager_commands import as_option, backbone_for, key_argument
-from entrypoints.visible import visible
+from entrypoints.visible import shortened, visible
 from entrypoints.visit import (
     Visit,
     answer_document,
@@ -182,7 +182,7 @@ def add_settings(details: DataTable, settings: CurrentSettings) -> None:
         )
         details.add_row("settings group", str(settings.settings_group))
         details.add_row("dates", f"{day(settings.starts_at)} – {day(settings.ends_at)} UTC")
-        details.add_row("conditions", parse_text(settings.conditions, catalog).to_text())
+        details.add_row("conditions", shortened(parse_text(settings.conditions, catalog).to_text()))
         control = next((variant.name for variant in settings.variants if variant.is_control), "")
         for label, text in estimate_lines(settings, control=control):
             details.add_row(label, text)
@@ -230,7 +230,9 @@ def changelog_table(entries: list[changelog_model.ChangelogEntry]) -> Table:
     """Return the changelog as a table for a terminal."""
     table = DataTable("when (UTC)", "who", "what", "before → after", show_lines=True)
     for entry in entries:
-        changes = "\n".join(f"{what}: {before or '–'} → {after or '–'}" for what, before, after in entry.changes)
+        changes = "\n".join(
+            f"{what}: {shortened(before) or '–'} → {shortened(after) or '–'}" for what, before, after in entry.changes
+        )
         table.add_row(f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.actor, entry.sentence, changes)
     return table
 

@@ -19,7 +19,7 @@ from entrypoints.user_group_estimates import (
     seen_group,
     users_of,
 )
-from entrypoints.visible import visible
+from entrypoints.visible import shortened, visible
 from entrypoints.visit import Visit, visit_options
 from projections import user_group_estimates, user_groups
 from projections.settings_changes import conditions_text
@@ -196,7 +196,7 @@ def _table(found: list[ListedUserGroup], missing: MissingServers, estimates: Map
             group.status,
             str(group.settings_group or "–"),
             users_of(estimates.get(group.key)),
-            _conditions(group),
+            shortened(_conditions(group), 200),
             ", ".join(group.managers),
             plain(not_on, style="red"),
         )
@@ -240,7 +240,7 @@ def show(key: str, name: str | None) -> None:
         ("author", group.author),
         ("managers", ", ".join(group.managers)),
         ("settings group", str(group.settings_group or "")),
-        ("conditions", _conditions(group)),
+        ("conditions", shortened(_conditions(group))),
         ("version", str(group.version)),
     ):
         if text:

@@ -15,6 +15,13 @@ def visible(text: str) -> str:
     return "".join(character if _prints(character) else _spelt(character) for character in text)
 
 
+def shortened(text: str, most: int = 1000) -> str:
+    """Return `text`, or its beginning and how long it is: conditions may hold 100,000 values."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most].rstrip()}… ({len(text):,} characters; `changelog --json` tells them all)"
+
+
 def _prints(character: str) -> bool:
     return character in _KEPT or unicodedata.category(character) not in _UNPRINTED
 

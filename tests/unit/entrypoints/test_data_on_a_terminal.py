@@ -7,7 +7,7 @@ from rich.console import Console
 
 from entrypoints.console import DataTable, details_table, plain
 from entrypoints.demo import TerminalNotifier
-from entrypoints.visible import visible
+from entrypoints.visible import shortened, visible
 from notifications.notifier import Notification
 
 
@@ -57,3 +57,8 @@ def test_a_notification_of_the_demo_is_text() -> None:
         )
     )
     assert stream.getvalue() == "  ✉ to eve [bold]: a [/oops] \\x1b[2J\n"
+
+
+def test_a_text_of_a_hundred_thousand_values_is_cut_and_says_so() -> None:
+    assert shortened("x" * 1000) == "x" * 1000
+    assert shortened("x " * 90_000, 200) == "x " * 99 + "x… (180,000 characters; `changelog --json` tells them all)"
