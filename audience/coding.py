@@ -6,8 +6,8 @@ differs for each of ten million users becomes one of as many codes as there are 
 Codes that all conditions treat alike are one code. A table of whole numbers tells it where they lie close together (200
 countries cost one look); a CASE finds it by halving elsewhere.
 
-For `contains` and `starts_with` each question is a code of its own, yes or no. The codes of all attributes are digits
-of one number (or of a few, if it grew beyond 62 bits), which the database computes in one pass over its users.
+For `contains`, `starts_with` and very long lists each question is a code of its own, yes or no. The codes of all
+attributes are digits of one number (or of a few, if it grew beyond 62 bits), which the database computes in one pass.
 """
 
 from bisect import bisect_left
@@ -28,6 +28,11 @@ from usersplit.conditions import Conditions, Filter, Leaf, Node, Value
 Truth: TypeAlias = NDArray[np.bool_]
 LeafKey: TypeAlias = tuple[str, str, str, frozenset[Value]]
 _SUBSTRING: Final = frozenset({"contains", "starts_with"})
+_MOST_POINTS: Final = 2000
+"""Values that the conditions in use may name of one attribute before the longest lists of them become questions."""
+_LONG_LIST: Final = 100
+_QUESTION_COST: Final = 20
+_MOST_COST: Final = 3000
 _WORD_BITS: Final = 62
 _INTEGER_BITS: Final = 31
 _ASSUMED: Final = -1
@@ -94,6 +99,25 @@ def leaves_of(node: Node) -> Iterator[Leaf]:
         yield from leaves_of(child)
 
 
+def affordable(asked: Sequence[Conditions]) -> list[int]:
+    """Return which of these conditions one coding can answer in reasonable time, by their indices, ascending.
+
+    Hundreds of tests fit, with a few conditions each. One with thousands of conditions must be asked alone: it would
+    make the statement for all of them so long that databases take minutes to read it.
+    """
+    leaves = [{leaf_key(leaf): leaf for leaf in leaves_of(each.root)} for each in asked]
+    known: set[LeafKey] = set()
+    cost, fitting = 0, []
+    for index in sorted(range(len(asked)), key=lambda index: len(leaves[index])):
+        new = leaves[index].keys() - known
+        cost += sum(_QUESTION_COST if _is_question(leaves[index][key]) else 1 for key in new)
+        if cost > _MOST_COST:
+            break
+        known |= new
+        fitting.append(index)
+    return sorted(fitting)
+
+
 def code(
     asked: Iterable[Conditions],
     users: UsersTable,
@@ -156,10 +180,9 @@ class _Coder:
             always = LeafCodes(digit=_ASSUMED, truth=np.ones(1, dtype=np.bool_))
             self._leaves.update(dict.fromkeys(map(leaf_key, leaves), always))
             return
-        compared = [leaf for leaf in leaves if leaf.operator not in _SUBSTRING]
-        for leaf in leaves:
-            if leaf.operator in _SUBSTRING:
-                self._add_question(leaf)
+        compared, questions = _divided(leaves)
+        for leaf in questions:
+            self._add_question(leaf)
         if compared or (self._known is not None and name_and_type in self._known):
             self._add_points(name_and_type, definition, actual, compared)
 
@@ -213,6 +236,27 @@ class _Coder:
             leaves=self._leaves,
             attributes=self._attributes,
         )
+
+
+def _divided(leaves: Sequence[Leaf]) -> tuple[list[Leaf], list[Leaf]]:
+    """Return the leaves that cut the attribute, and those that are better asked as they are.
+
+    Databases take minutes to read comparisons with 100,000 values, but a moment to look into a list of as many.
+    """
+    compared: list[Leaf] = []
+    questions: list[Leaf] = []
+    points = 0
+    for leaf in sorted(leaves, key=lambda leaf: len(leaf.values)):
+        points += len(leaf.values)
+        if leaf.operator in _SUBSTRING or points > _MOST_POINTS:
+            questions.append(leaf)
+        else:
+            compared.append(leaf)
+    return compared, questions
+
+
+def _is_question(leaf: Leaf) -> bool:
+    return leaf.operator in _SUBSTRING or len(leaf.values) > _LONG_LIST
 
 
 def code_count(points: Sequence[Value]) -> int:

@@ -14,16 +14,16 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, SmallInteger, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Integer, SmallInteger, and_, cast, column, func, literal_column, select
 
-from audience.coding import Coding, code
+from audience.coding import Coding, affordable, code
 from audience.combinations import combine
 from audience.conditions_sql import assumed_filters, predicate, require_columns
 from audience.errors import AudienceError, SplitGroupsWrong, UsersTableWrong
 from audience.users_table import UsersTable
 from domain.allocation.audience_counts import Audience, AudienceNotCountable, CountedUsers, SharedUsers
 from usersplit.conditions import Catalog, Conditions, ConditionsError, FilterType, parse_text
-from warehouse.users import UsersDatabase
+from warehouse.users import Statement, UsersDatabase
 
 SPLIT_GROUPS: Final = 2400
 # So many kinds of users times 2400 split groups are a table of 80 MB.
@@ -107,7 +107,9 @@ def count(database: UsersDatabase, users: UsersTable, asked: Conditions, others:
         AudienceError: a filter without a column, or wrong split groups.
         WarehouseError: the database does not answer, or refuses.
     """
-    coding = code(others, users, where=predicate(asked, users).met)
+    together = affordable(others)
+    in_one_pass = [others[index] for index in together]
+    coding = code(in_one_pass, users, where=predicate(asked, users).met)
     groups, words, weights = _coded(database, coding)
     homeless = groups == 0
     if homeless.any():
@@ -116,8 +118,22 @@ def count(database: UsersDatabase, users: UsersTable, asked: Conditions, others:
     if not others:
         return Counted(users=totals, shared=())
     combinations, numbers = combine(coding, words)
-    kinds, kind_of = combinations.kinds(others)
-    return Counted(users=totals, shared=list(_multiplied(kinds, kind_of[numbers], groups, weights)))
+    kinds, kind_of = combinations.kinds(in_one_pass)
+    answers = dict(zip(together, _multiplied(kinds, kind_of[numbers], groups, weights), strict=True))
+    for index in set(range(len(others))) - answers.keys():
+        answers[index] = _of_both(database, users, asked, others[index])
+    return Counted(users=totals, shared=[answers[index] for index in range(len(others))])
+
+
+def _of_both(database: UsersDatabase, users: UsersTable, asked: Conditions, other: Conditions) -> Counts:
+    """Count users who meet both by a statement of their own, where one for all tests would be too long."""
+    group: ColumnElement[int] = column(users.split_group, Integer)
+    both = and_(predicate(asked, users).met, predicate(other, users).met, group.between(1, SPLIT_GROUPS))
+    statement: Statement = select(group, func.count()).select_from(users.sql()).where(both).group_by(group)
+    found = np.zeros(SPLIT_GROUPS + 1, dtype=np.int64)
+    for number, counted in database.rows(statement):
+        found[number] = counted
+    return found
 
 
 def parsed(audience: Audience) -> Conditions:

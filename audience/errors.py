@@ -5,6 +5,7 @@ AudienceError
 ├── UsersTableWrong         the database has no such table or column, or one of another type
 ├── FilterWithoutColumn     conditions ask a filter of the profile that no column holds
 ├── SplitGroupsWrong        users without a split group, or with a number outside 1..2400
+├── TooManyConditions       more than can be counted while somebody edits
 ├── IdentifierWrong         what a walk shall go on behind is no identifier of a user
 └── ExportWrong             a file of users that cannot be imported
 """
@@ -51,6 +52,15 @@ class SplitGroupsWrong(AudienceError):
             "back-fill the split groups first"
         )
         self.users = users
+
+
+class TooManyConditions(AudienceError):
+    """Nobody waits for minutes at each change of a condition."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there are too many conditions to count users while they are edited; use lists of values (in), or a preview"
+        )
 
 
 class IdentifierWrong(AudienceError):

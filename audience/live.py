@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, func, literal_column, select
 
-from audience.coding import Coding, Truth, code, leaf_key, leaves_of
+from audience.coding import Coding, Truth, affordable, code, leaf_key, leaves_of
 from audience.combinations import Combinations, combine
 from audience.conditions_sql import assumed_filters
+from audience.errors import TooManyConditions
 from audience.operands import operand
 from audience.users_table import UsersTable
 from usersplit.conditions import Conditions, Filter, Value
@@ -79,8 +80,12 @@ class LiveNumbers:
         self._refreshing = Lock()
 
     def watch(self, tests: Mapping[str, Conditions]) -> None:
-        """Say which tests there are, by key, instead of those said before. They count from the next refresh on."""
-        self._watched = dict(tests)
+        """Say which tests there are, by key, instead of those said before. They count from the next refresh on.
+
+        One with thousands of conditions is left out: it would make every other answer slow.
+        """
+        named = list(tests.items())
+        self._watched = {named[index][0]: named[index][1] for index in affordable([asked for _, asked in named])}
 
     def refresh(self) -> datetime:
         """Count anew, and return the moment from which on the numbers are exact. Others are answered meanwhile.
@@ -97,8 +102,11 @@ class LiveNumbers:
         """Return the numbers for conditions that are being edited; counts anew where the kept table cannot tell.
 
         Raises:
+            TooManyConditions: counting them takes too long for an edit.
             FilterWithoutColumn, WarehouseError: as `refresh`.
         """
+        if not affordable([edited]):
+            raise TooManyConditions
         kept = self._kept
         met = None if kept is None else _met(kept.combinations, edited)
         if kept is None or met is None:

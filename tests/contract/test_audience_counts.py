@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audience.coding import code
+from audience.coding import affordable, code
 from audience.conditions_sql import assumed_filters
 from audience.counts import SqlAudienceCounts
 from domain.allocation.audience_counts import Audience, AudienceNotCountable, CountedUsers, SharedUsers
@@ -195,3 +195,45 @@ def test_whole_numbers_that_lie_close_together_are_told_from_each_other_and_from
     ]
     counted = SqlAudienceCounts(place.database, USERS).counted(audience(EVERYBODY), [audience(each) for each in others])
     assert shared_of(counted) == [Counter(u["split_group"] for u in drawn if each.matches(u, u)) for each in others]
+
+
+def test_lists_as_long_as_conditions_may_hold_in_many_tests_are_counted_in_one_pass(place: Place) -> None:
+    drawn = [{"user_id": n, "split_group": 1 + n % 3, "whole": n * 77, "name": f"n{n}"} for n in range(60)]
+    place.fill(drawn)
+    others = [
+        *(parse([{"filter": "whole", "operator": "in", "value": list(range(n, 5000, 3))}], CATALOG) for n in range(3)),
+        parse([{"filter": "whole", "operator": "not_in", "value": list(range(0, 9000, 2))}], CATALOG),
+        parse([{"filter": "name", "operator": "in", "value": [f"n{n}" for n in range(0, 9000, 2)]}], CATALOG),
+        parse([{"filter": "whole", "operator": "gte", "value": 770}], CATALOG),
+    ]
+    assert affordable(others) == list(range(6))
+    assert max(code(others, USERS).sizes) < 20, "a long list is one question"
+    counted = SqlAudienceCounts(place.database, USERS).counted(audience(EVERYBODY), [audience(each) for each in others])
+    assert shared_of(counted) == [Counter(u["split_group"] for u in drawn if each.matches(u, u)) for each in others]
+
+
+def test_a_test_with_thousands_of_conditions_is_asked_alone_and_holds_up_nobody(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audience.coding._MOST_COST", 100)
+    drawn = [{"user_id": n, "split_group": 1 + n % 3, "small": n, "name": f"n{n}"} for n in range(60)]
+    place.fill(drawn)
+    brackets: list[Any] = []
+    for number in range(80):
+        both = [
+            {"filter": "name", "operator": "eq", "value": f"n{number}"},
+            "AND",
+            {"filter": "small", "operator": "lt", "value": 40 if number % 2 else number},
+        ]
+        brackets += [both] if not brackets else ["OR", both]
+    long, short = parse(brackets, CATALOG), at_least_ten()
+    assert affordable([long, short]) == [1]
+    counted = SqlAudienceCounts(place.database, USERS).counted(audience(short), [audience(long), audience(EVERYBODY)])
+    mine = [user for user in drawn if short.matches(user, user)]
+    assert shared_of(counted) == [
+        Counter(user["split_group"] for user in mine if each.matches(user, user)) for each in (long, EVERYBODY)
+    ]
+
+
+def at_least_ten() -> Conditions:
+    return parse([{"filter": "small", "operator": "gte", "value": 10}], CATALOG)

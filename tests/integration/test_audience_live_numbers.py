@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audience.counts import count
+from audience.errors import TooManyConditions
 from audience.live import LiveNumbers
 from tests.support.audience_conditions import conditions, meets, users
 from tests.support.audience_users import CATALOG, USERS, Place, users_place
@@ -102,3 +103,18 @@ def test_many_kinds_of_users_are_summed_group_by_group(place: Place, monkeypatch
     assert [each.tolist() for each in large.shared] == [each.tolist() for each in small.shared]
     expected = [sum(each.matches(user, {}) for user in drawn) for each in others]
     assert [int(each.sum()) for each in small.shared] == expected
+
+
+def test_more_conditions_than_can_be_counted_at_once_are_refused_and_others_answered(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audience.coding._MOST_COST", 25)
+    place.fill([{"user_id": n, "split_group": 1, "small": n} for n in range(20)])
+    long: list[Any] = [{"filter": "small", "operator": "gte", "value": 0}]
+    for number in range(1, 30):
+        long += ["AND", {"filter": "small", "operator": "gte", "value": -number}]
+    live = LiveNumbers(place.database, USERS, now=lambda: NOON)
+    live.watch({"long": edited(long), "short": at_least(10)})
+    with pytest.raises(TooManyConditions, match="use lists of values"):
+        live.numbers(edited(long))
+    assert live.numbers(at_least(5)).shared == {"short": 10}
