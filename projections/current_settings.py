@@ -153,6 +153,16 @@ def _one(table: Table) -> Select[Any]:
     return select(table).where(table.c.key == bindparam("key"))
 
 
+def variants_of_open_tests(connection: Connection) -> dict[str, tuple[str, ...]]:
+    """Return the names of the variants in force of every test that is not over, none where it has no settings yet."""
+    table = live_tables(connection, PROJECTION)[_NAME]
+    query = select(table.c.key, table.c.variants).where(table.c.status.in_(_OPEN_STATUSES))
+    return {
+        row.key: tuple(variant.name for variant in _variants_decoder.decode(row.variants))
+        for row in connection.execute(query)
+    }
+
+
 def overlapping_by_dates(
     connection: Connection, *, key: str, starts_at: datetime, ends_at: datetime
 ) -> list[CurrentSettings]:

@@ -9,6 +9,7 @@ from nicegui import ui
 from web import (
     changelog_page,
     charts_page,
+    group_page,
     groups_page,
     list_page,
     new_page,
@@ -53,7 +54,7 @@ def mount(app: FastAPI, parts: Parts) -> LoginPage:
     add_page(parts, "/timeline", timeline_page.build)
     add_page(parts, "/groups", groups_page.build)
     add_page(parts, "/new-group", groups_page.build_new)
-    add_page(parts, "/groups/{key}", groups_page.build_one)
+    add_page(parts, "/groups/{key}", group_page.build)
     add_page(parts, "/qa", qa_page.build)
     add_page(parts, "/operations", operations_page.build)
     add_page(parts, "/{path:path}", _nothing)

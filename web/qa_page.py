@@ -20,7 +20,6 @@ from web.rendering import html
 
 ENVIRONMENTS: Final = ("devel", "production")
 _NO_VARIANT: Final = "(no variant)"
-_OPEN: Final = ("draft", "in_dev", "running", "paused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +42,18 @@ async def build(visit: Visit) -> None:
 def _read(visit: Visit) -> _Seen:
     with visit.reading() as connection:
         actor = visit.person.actor
-        listed = [
-            test
+        variants = current_settings.variants_of_open_tests(connection)
+        found = {
+            test.key: variants[test.key]
             for test in test_list.rows(connection)
-            if test.status in _OPEN and can_see(actor, test.status, test.author, test.managers)
-        ]
-        found = {test.key: current_settings.get(connection, test.key) for test in listed}
+            if test.key in variants and can_see(actor, test.status, test.author, test.managers)
+        }
         forced = [each for each in overrides.forced(connection) if each.key in found]
         disabled = [
             replace(each, enabled=tuple(key for key in each.enabled if key in found))
             for each in overrides.disabled(connection)
         ]
-    variants = {
-        key: [variant.name for variant in settings.variants] if settings else [] for key, settings in found.items()
-    }
-    return _Seen(variants=variants, forced=forced, disabled=disabled)
+    return _Seen(variants=found, forced=forced, disabled=disabled)
 
 
 class _Qa:
@@ -115,7 +111,7 @@ class _Qa:
                 problem.text = sentence(error)
                 return
             with result:
-                html("answers.html", answers=found)
+                html("answers.html", answers=sorted(found, key=lambda answer: (answer.variant is None, answer.key)))
 
         with ui.element("div"):
             ui.button("Check all tests", on_click=check)

@@ -8,7 +8,7 @@ from subprocess import PIPE, Popen
 import httpx
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.pages import Pages, answers, choose, fill, free_port, settle
+from tests.support.pages import USERS, Pages, answers, choose, fill, free_port, settle
 from tests.support.terminal import ROOT, wait_until
 
 SETTINGS = {
@@ -77,14 +77,24 @@ def test_a_manager_makes_a_user_group_and_switches_it_on_and_off(pages: Pages) -
         choose(page, "Filter", "Country of the profile")
         choose(page, "Values", "Spain")
         page.keyboard.press("Escape")
+        expect(page.locator("[data-live=users]")).not_to_have_text(f"{USERS:,}")
+        spaniards = page.locator("[data-live=users]").inner_text()
         page.get_by_role("button", name="Use these conditions").click()
+        expect(page.get_by_text("Users, as counted")).to_be_visible()
         page.get_by_role("button", name="Activate", exact=True).click()
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("whoever meets the conditions is in the group")
         dialog.get_by_role("button", name="Activate", exact=True).click()
         expect(page.locator(".us-head .us-chip")).to_have_text("Active")
         page.get_by_role("link", name="User groups").click()
-        expect(page.get_by_text("Country of the profile is one of Spain")).to_be_visible()
+        row = page.get_by_role("row", name=re.compile("Christmas presents.*Country of the profile is one of Spain"))
+        expect(row).to_be_visible()
+
+        def is_counted() -> bool:
+            page.reload()
+            return row.get_by_text(spaniards, exact=True).count() == 1
+
+        wait_until("the users are counted", is_counted)
         page.get_by_role("link", name="Christmas presents").click()
         page.get_by_role("button", name="Switch off", exact=True).click()
         page.get_by_role("dialog").get_by_role("button", name="Switch off", exact=True).click()

@@ -207,3 +207,25 @@ def test_a_long_changelog_is_read_in_pages(models: ReadModels) -> None:
     first = entries(models, limit=3)
     second = entries(models, limit=3, after=first[-1].position)
     assert [entry.position for entry in first + second] == [3, 4, 5, 6, 7, 8]
+
+
+def test_tests_that_are_not_visible_any_more_are_not_named(models: ReadModels) -> None:
+    overlap = facts.Overlap(key="secret", settings_group=1, shared_groups=9, shared_users=100)
+    models.given(created(), proposed(), prepared(overlaps=(overlap,)))
+    assert "secret" in last(models).sentence
+    with models.engine.connect() as connection:
+        hidden = changelog.entries(connection, KEY, visible={KEY})[-1]
+    assert "secret" not in f"{hidden.sentence} {hidden.changes}"
+    assert "a test that is still a Draft" in hidden.sentence
+
+
+def test_conditions_can_be_read_in_other_words(models: ReadModels) -> None:
+    models.given(created(), proposed(), proposed(settings_group=2, conditions="[]", filters=()))
+
+    def read(text: str, filters: tuple[facts.FilterUsed, ...]) -> str:
+        return f"{len(filters)} filters" if filters else f"all of {text}"
+
+    with models.engine.connect() as connection:
+        _, first, second = changelog.entries(connection, KEY, read=read)
+    assert "for 1 filters; " in first.sentence
+    assert ("conditions", "1 filters", "all of []") in second.changes

@@ -157,3 +157,20 @@ def test_a_test_does_not_overlap_with_itself_nor_with_tests_that_are_over_or_unp
     models.given(*running("over"), facts.SplitTestRejected(key="over"), created("bare"), proposed("bare"))
     models.given(*draft_with_settings("draft"), *published("in_dev"), *running("mine"))
     assert overlapping(models, 0, 1) == ["draft", "in_dev"]
+
+
+def test_what_waits_to_be_prepared_can_be_read_as_it_was_proposed(models: ReadModels) -> None:
+    models.given(created(), proposed(), prepared())
+    with models.engine.connect() as connection:
+        assert current_settings.pending_proposal(connection, KEY) is None
+    models.given(proposed(settings_group=2, ends_at=JUNE + timedelta(days=1)))
+    with models.engine.connect() as connection:
+        waiting = current_settings.pending_proposal(connection, KEY)
+    assert waiting is not None
+    assert (waiting.settings_group, waiting.ends_at) == (2, JUNE + timedelta(days=1))
+
+
+def test_the_variants_of_all_tests_that_are_not_over_are_read_at_once(models: ReadModels) -> None:
+    models.given(*running(), created("bare"), *running("over"), facts.SplitTestRejected(key="over"))
+    with models.engine.connect() as connection:
+        assert current_settings.variants_of_open_tests(connection) == {KEY: ("control", "red"), "bare": ()}
