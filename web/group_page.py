@@ -159,7 +159,8 @@ class _Group:
             propose = self._visit.parts.user_groups.propose_conditions
             return await self._do(lambda request: propose(request, group.key, builder.document), address_of(group.key))
 
-        save = button("Use these conditions", use, problem)
+        with ui.element("div"):
+            save = button("Use these conditions", use, problem)
         self._count(document)
 
     def _count(self, document: list[Any] | None) -> None:

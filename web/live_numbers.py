@@ -69,7 +69,8 @@ class LiveNumbers:
         if visit.parts.audience is None:
             note(NOBODY_COUNTS)
             return
-        self._place = ui.element("div").classes("us-tight").props("aria-live=polite")
+        with ui.element("div").classes("us-tight").props("aria-live=polite") as self._place:
+            ui.label("Counting …").classes("us-muted")
         self._wait = ui.timer(_TYPING_SECONDS, self._count, active=False, immediate=False)
 
     def edited(self, edit: Edit | None) -> None:
