@@ -5,7 +5,7 @@ beside which field the sentence belongs.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, TypeAlias
@@ -23,12 +23,21 @@ from usersplit.conditions import Catalog, Conditions, ConditionsError, parse
 from web.refusals import sentence
 
 FieldName: TypeAlias = Literal["starts_at", "ends_at", "conditions", "variants", "total"]
+VariantField: TypeAlias = tuple[int, Literal["name", "percent"]]
+"""A field of the variant at a place, the first one at 0."""
 
 _LASTS: Final = timedelta(days=14)
 _OF_START: Final = (settings_errors.NoStart,)
 _OF_END: Final = (settings_errors.EndlessTest, settings_errors.EndsBeforeStart)
 _OF_CONDITIONS: Final = (settings_errors.ConditionsTooLong,)
 _OF_TOTAL: Final = (settings_errors.TotalNotDivisible,)
+_OF_ONE_PERCENT: Final = (
+    settings_errors.PercentMissing,
+    settings_errors.PercentNotExact,
+    settings_errors.PercentOutOfRange,
+    settings_errors.EmptyVariant,
+    settings_errors.WrongField,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,12 +64,16 @@ class SettingsForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A form that was looked through: a proposal and its conditions where nothing is wrong, sentences by field else."""
+    """A form that was looked through: a proposal and its conditions where nothing is wrong, sentences by field else.
+
+    What is wrong with one variant by itself stands in `of_variants`, by its place and field, and not in `problems` too.
+    """
 
     proposal: SettingsProposal | None
     conditions: Conditions | None
     problems: Mapping[FieldName, str]
     conditions_path: str = ""
+    of_variants: Mapping[VariantField, str] = field(default_factory=dict)
 
 
 def first_form(now: datetime) -> SettingsForm:
@@ -133,8 +146,15 @@ def check(form: SettingsForm, catalog: Catalog) -> Checked:
     if proposal is None and problems.keys() & {"starts_at", "ends_at"}:
         # The dates were looked at first, and the first error hides those of the variants.
         _parsed(document | {"starts_at": "2000-01-01", "ends_at": "2000-01-02"}, catalog, problems)
+    of_variants = _problems_of_variants(form, catalog)
+    if of_variants:
+        problems.pop("variants", None)
     return Checked(
-        proposal=None if problems else proposal, conditions=conditions, problems=problems, conditions_path=path
+        proposal=None if problems or of_variants else proposal,
+        conditions=conditions,
+        problems=problems,
+        conditions_path=path,
+        of_variants=of_variants,
     )
 
 
@@ -174,6 +194,25 @@ def _parsed(document: Mapping[str, Any], catalog: Catalog, problems: dict[FieldN
     except WrongSettings as error:
         problems.setdefault(_field_of(error), sentence(error))
         return None
+
+
+def _problems_of_variants(form: SettingsForm, catalog: Catalog) -> dict[VariantField, str]:
+    """Return what is wrong with each variant by itself: it is looked at beside another one that is surely right."""
+    found: dict[VariantField, str] = {}
+    for place, variant in enumerate(form.variants):
+        pair = [variant, VariantRow(name="b" if variant.name.strip() == "a" else "a", percent="0.125")]
+        alone = replace(form, variants=pair, split_equally=False, conditions=[])
+        if form.split_equally:
+            alone.variants = [replace(each, percent="1", control=False) for each in pair]
+        try:
+            parse_proposal({**proposal_document(alone), "starts_at": "2000-01-01", "ends_at": "2000-01-02"}, catalog)
+        except settings_errors.WrongVariantName as error:
+            found[place, "name"] = sentence(error)
+        except _OF_ONE_PERCENT as error:
+            found[place, "percent"] = sentence(error)
+        except WrongSettings:
+            pass  # it comes of the pair
+    return found
 
 
 def _field_of(error: WrongSettings) -> FieldName:

@@ -137,7 +137,7 @@ class SettingsPage:
         wrong = problems.get("conditions", "")
         is_shown = self._builder.show_problem(checked.conditions_path, wrong)
         self._conditions_problem.text = "" if is_shown else wrong
-        self._variants.show_problems(problems)
+        self._variants.show_problems(problems, checked.of_variants)
         self._propose_button.set_enabled(checked.proposal is not None)
         if self._live is not None:
             self._live.edited(self._edit(checked))

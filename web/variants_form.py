@@ -10,6 +10,7 @@ from web.rendering import html
 from web.settings_form import (
     FieldName,
     SettingsForm,
+    VariantField,
     add_variant,
     bar_of,
     mark_control,
@@ -26,6 +27,7 @@ class VariantsForm:
     def __init__(self, form: SettingsForm, edited: Callable[[], None]) -> None:
         self._form = form
         self._edited = edited
+        self._names: list[ui.input] = []
         self._percents: list[ui.input] = []
         self._shares: list[ui.label] = []
         self._is_following = False
@@ -39,9 +41,13 @@ class VariantsForm:
         self._problem = ui.label().classes("us-error").props("role=alert")
         self._draw()
 
-    def show_problems(self, problems: Mapping[FieldName, str]) -> None:
-        """Show what is wrong with the variants, and the bar of their shares."""
+    def show_problems(self, problems: Mapping[FieldName, str], of_variants: Mapping[VariantField, str]) -> None:
+        """Show what is wrong with the variants, beside the field where it is of one, and the bar of their shares."""
         self._problem.text = problems.get("variants", "")
+        for place, name in enumerate(self._names):
+            name.error = of_variants.get((place, "name"))
+        for place, percent in enumerate(self._percents):
+            percent.error = of_variants.get((place, "percent"))
         if self._total is not None:
             self._total.error = problems.get("total")
         self._bar.clear()
@@ -51,7 +57,7 @@ class VariantsForm:
     def _draw(self) -> None:
         form = self._form
         self._rows.clear()
-        self._percents, self._shares = [], []
+        self._names, self._percents, self._shares = [], [], []
         self._total: ui.input | None = None
         with self._rows:
             if form.split_equally:
@@ -71,17 +77,18 @@ class VariantsForm:
 
     def _row(self, index: int) -> None:
         variant = self._form.variants[index]
-        with ui.element("div").classes("us-row"):
-            ui.input("Name", value=variant.name, on_change=lambda event: self._rename(index, event.value or "")).props(
-                "outlined dense"
-            ).classes("grow")
+        with ui.element("div").classes("us-row top"):
+            name = ui.input("Name", value=variant.name, on_change=lambda event: self._rename(index, event.value or ""))
+            self._names.append(name.without_auto_validation().props("outlined dense").classes("grow"))
             if self._form.split_equally:
                 self._shares.append(ui.label(shared_equally(self._form)).classes("us-muted").style("min-width: 74px"))
             else:
                 percent = ui.input(
                     "Percent", value=variant.percent, on_change=lambda event: self._follow(index, event.value)
                 )
-                percent.props('outlined dense inputmode=decimal suffix="%"').style("width: 120px")
+                percent.without_auto_validation().props('outlined dense inputmode=decimal suffix="%"').style(
+                    "width: 160px"
+                )
                 self._percents.append(percent)
             ui.checkbox("control", value=variant.control, on_change=lambda event: self._mark(index, event.value))
             ui.button(icon="delete", on_click=lambda: self._remove(index), color=None).props(

@@ -158,3 +158,32 @@ def test_a_further_variant_has_a_name_that_is_free() -> None:
     form = SettingsForm(variants=[VariantRow(name="test"), VariantRow(name="test2")])
     add_variant(form)
     assert form.variants[-1].name == "test3"
+
+
+@pytest.mark.parametrize("split_equally", [True, False])
+def test_a_wrong_name_is_said_beside_that_variant(split_equally: bool) -> None:  # noqa: FBT001 - of the form
+    form = first_form(NOW)
+    form.split_equally = split_equally
+    form.variants[1].name = "two words"
+    checked = check(form, CATALOG)
+    assert (checked.proposal, dict(checked.problems)) == (None, {})
+    assert set(checked.of_variants) == {(1, "name")}
+    assert "'two words'" in checked.of_variants[1, "name"]
+
+
+@pytest.mark.parametrize("percent", ["0.1", "-1", "101", "a few", "", "0"])
+def test_a_wrong_percent_is_said_beside_that_variant(percent: str) -> None:
+    form = first_form(NOW)
+    form.split_equally = False
+    form.variants[1].percent = percent
+    checked = check(form, CATALOG)
+    assert checked.proposal is None
+    assert set(checked.of_variants) == {(1, "percent")}
+
+
+def test_what_is_wrong_with_several_variants_together_is_said_of_all_of_them() -> None:
+    form = first_form(NOW)
+    form.split_equally = False
+    form.variants[0].percent = form.variants[1].percent = "60"
+    checked = check(form, CATALOG)
+    assert (set(checked.problems), dict(checked.of_variants)) == ({"variants"}, {})
