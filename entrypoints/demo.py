@@ -38,6 +38,8 @@ from projections import changelog, config, current_settings, test_list
 
 DELAY: Final = "catalog_delay"
 PRICING: Final = "coconut_pricing"
+COLORS: Final = "coconut_colors"
+BASKET: Final = "coconut_basket"
 MANAGER: Final = "coconut-manager"
 RUSSIA, SPAIN = 50, 59
 USERS: Final = 3000
@@ -116,6 +118,19 @@ class Demo:
         self._load(users["all"], rounds=2, what="coconut_pricing has settings group 2 now")
         self._finish(users["all"])
         self._compare()
+
+    def leave_open(self) -> None:
+        """Make two more tests that overlap, and leave them under way: so that there is something to steer on pages."""
+        commands = self._usersplit.backbone.split_tests
+        for key, name, document in (
+            (BASKET, "Does a bigger basket sell more?", settings(50, [SPAIN], "bigger")),
+            (COLORS, "Do yellow coconuts sell better?", settings(40, [RUSSIA, SPAIN], "yellow")),
+        ):
+            commands.create(self._request(), key=key, name=name, type="web", issue_key=f"SHOP-{len(key)}")
+            commands.propose_settings(self._request(), key, document)
+            self._wait_until_current(key, settings_group=1)
+            commands.publish(self._request(), key)
+        commands.start(self._request(), BASKET)
 
     def report(self) -> None:
         """Print what a manager and an analyst would look at, and what to try next."""

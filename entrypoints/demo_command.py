@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from entrypoints.console import console
-from entrypoints.demo import PASSWORD, PEOPLE, Demo
+from entrypoints.demo import COLORS, PASSWORD, PEOPLE, Demo
 
 
 @click.command()
@@ -34,8 +34,10 @@ def demo(directory: Path, *, once: bool) -> None:
         play.report()
         terminal.print(f"[green]All numbers agree.[/] It took {time.monotonic() - began:.0f} s.")
         if not once:
+            play.leave_open()
             terminal.print(f"[bold]The managers' pages are open: {play.pages_url}[/]")
             terminal.print(f"  sign in as {', '.join(PEOPLE)}; the password is: {PASSWORD}")
+            terminal.print(f"  {COLORS} waits for you: edit its settings, preview them, start it")
             terminal.print(f"The store stays open: {play.store_url}/coconuts?user=7   Ctrl-C ends the demo.")
             _wait_for_ctrl_c()
 

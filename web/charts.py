@@ -10,6 +10,7 @@ from web.variants_form import COLORS
 
 _GREY: Final = "#8a94a6"
 _WINDOWS: Final[Mapping[str, tuple[str, timedelta, timedelta]]] = {
+    "minutes": ("the last 10 minutes", timedelta(minutes=10), timedelta(seconds=10)),
     "hour": ("the last hour", timedelta(hours=1), timedelta(minutes=1)),
     "day": ("the last day", timedelta(days=1), timedelta(minutes=15)),
     "week": ("the last week", timedelta(days=7), timedelta(hours=2)),
@@ -27,7 +28,7 @@ def span_of(window: str, now: datetime, environment: str) -> Span:
 
 
 def hits_options(lines: Sequence[VariantTraffic], span: Span, entries: Sequence[ChangelogEntry]) -> dict[str, Any]:
-    """Return the chart of hits per variant over time, with the changes of settings as upright lines."""
+    """Return the chart of hits per variant over time, with the changes of settings as numbered upright lines."""
     variants = list(dict.fromkeys(line.variant for line in lines))
     starts = [start.isoformat() for start in span.starts()]
     series: list[dict[str, Any]] = []
@@ -47,14 +48,17 @@ def hits_options(lines: Sequence[VariantTraffic], span: Span, entries: Sequence[
     if series:
         series[0]["markLine"] = {
             "symbol": "none",
-            "silent": False,
+            "silent": True,
             "lineStyle": {"type": "dashed", "color": _GREY},
-            "label": {"formatter": "{b}", "color": _GREY, "fontSize": 10, "position": "insideEndTop"},
-            "data": [{"xAxis": at.isoformat(), "name": text} for at, text in marks(entries, span)],
+            "label": {"formatter": "{b}", "color": _GREY, "fontSize": 11, "position": "end", "distance": 3},
+            "data": [
+                {"xAxis": at.isoformat(), "name": str(number)}
+                for number, (at, _) in enumerate(marks(entries, span), start=1)
+            ],
         }
     return {
         "animation": False,
-        "grid": {"left": 56, "right": 20, "top": 40, "bottom": 40},
+        "grid": {"left": 56, "right": 20, "top": 56, "bottom": 40},
         "legend": {"top": 4, "textStyle": {"color": _GREY}},
         "tooltip": {"trigger": "axis"},
         "xAxis": {

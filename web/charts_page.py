@@ -9,7 +9,7 @@ from nicegui import ui
 from domain.evenness import Evenness, evenness
 from warehouse.errors import WarehouseError
 from warehouse.traffic import HitTraffic, Span, UnitsShown, VariantTraffic
-from web.charts import WINDOW_NAMES, hits_options, span_of
+from web.charts import WINDOW_NAMES, hits_options, marks, span_of
 from web.frame import Visit, card, empty, frame, note
 from web.refusals import sentence
 from web.rendering import html
@@ -73,7 +73,7 @@ def _show(test: SeenTest, span: Span, counted: _Counted) -> None:
             ui.echart(hits_options(counted.lines, span, test.entries)).style("height: 340px; width: 100%").props(
                 'role=img aria-label="Hits per variant over time"'
             )
-            html("hits.html", lines=counted.lines)
+            html("hits.html", lines=counted.lines, marks=marks(test.entries, span))
         else:
             status = test.listed.status
             advice = {

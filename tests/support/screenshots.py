@@ -8,14 +8,12 @@ from typing import Final
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from entrypoints.console import console
-from entrypoints.demo import MANAGER, PASSWORD, PRICING, Demo
+from entrypoints.demo import COLORS, MANAGER, PASSWORD, PRICING, Demo
 from tests.support.pages import ARGUMENTS, chromium_place
 
 PLACE: Final = Path(__file__).parents[2] / "docs" / "screenshots"
 WIDE: Final = {"width": 1280, "height": 800}
 PHONE: Final = {"width": 400, "height": 800}
-OPEN: Final = "coconut_colors"
-"""A test that the play leaves under way, so that there is something to steer."""
 
 
 def main() -> None:
@@ -25,6 +23,7 @@ def main() -> None:
         play = Demo(Path(directory), console())
         with play.running():
             play.play()
+            play.leave_open()
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium_place(), args=ARGUMENTS)
                 _take_all(browser, play.pages_url)
@@ -45,15 +44,18 @@ def _take_all(browser: Browser, url: str) -> None:
             page.goto(address)
             page.wait_for_selector("#main")
             page.wait_for_timeout(1500)  # charts and counts are drawn when they come
+            if name == "settings":
+                page.get_by_role("button", name="Preview").click()
+                page.get_by_text("Against what is in force now").wait_for()
             _take(page, f"{name}{look}")
         context.close()
 
 
 _ADDRESSES: Final = {
     "tests": "/",
-    "test": f"/tests/{PRICING}",
-    "settings": f"/tests/{PRICING}/settings",
-    "charts": f"/tests/{PRICING}/charts?window=hour",
+    "test": f"/tests/{COLORS}",
+    "settings": f"/tests/{COLORS}/settings",
+    "charts": f"/tests/{PRICING}/charts?window=minutes",
     "changelog": f"/tests/{PRICING}/changelog",
     "timeline": "/timeline?over=1",
     "groups": "/groups",
