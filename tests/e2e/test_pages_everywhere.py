@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.support.pages import Pages, settle
 
@@ -27,6 +27,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "total_percent": 30,
     "variants": [{"name": "control", "control": True}, {"name": "green"}, {"name": LONG}],
 }
+PHONE: Final[ViewportSize] = {"width": 360, "height": 740}
 ADDRESSES: Final = (
     "/",
     "/new",
@@ -62,37 +63,25 @@ def seen(page: Page, address: str) -> Page:
 
 
 @pytest.fixture(scope="module")
-def phone(filled: Pages) -> Iterator[Page]:
-    size = {"width": 360, "height": 740}
-    with filled.signed_in("sue", viewport=size, has_touch=True, is_mobile=True) as page:
-        yield page
-
-
-@pytest.fixture(scope="module")
-def dark(filled: Pages) -> Iterator[Page]:
-    with filled.signed_in("sue", color_scheme="dark") as page:
-        yield page
-
-
-@pytest.fixture(scope="module")
-def light(filled: Pages) -> Iterator[Page]:
-    with filled.signed_in("sue", color_scheme="light") as page:
+def window(filled: Pages) -> Iterator[Page]:
+    with filled.signed_in("sue", color_scheme="light", reduced_motion="reduce", has_touch=True) as page:
         yield page
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_a_page_fits_a_phone(phone: Page, address: str) -> None:
-    seen(phone, address)
-    width, wide = phone.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollWidth]")
-    assert wide <= width, f"{address} is {wide - width} pixels wider than the phone"
-
-
-@pytest.mark.parametrize("address", ADDRESSES)
-@pytest.mark.parametrize("look", ["dark", "light"])
-def test_texts_stand_out_from_what_is_behind_them(look: str, address: str, request: pytest.FixtureRequest) -> None:
-    page = seen(request.getfixturevalue(look), address)
-    assert page.evaluate("document.body.classList.contains('body--dark')") is (look == "dark")
-    assert page.evaluate(CONTRAST) == []
+def test_a_page_can_be_read_in_light_and_in_the_dark_and_fits_a_phone(window: Page, address: str) -> None:
+    page = seen(window, address)
+    for look in ("light", "dark"):
+        assert page.evaluate("document.body.classList.contains('body--dark')") is (look == "dark")
+        assert page.evaluate(CONTRAST) == [], f"texts too pale, {look}"
+        page.get_by_role("button", name="Light or dark").click()
+    wide = page.viewport_size
+    page.set_viewport_size(PHONE)
+    try:
+        width, needed = page.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollWidth]")
+        assert needed <= width, f"{needed - width} pixels wider than the phone"
+    finally:
+        page.set_viewport_size(wide or {"width": 1280, "height": 720})
 
 
 def tab_to(page: Page, role: str, name: str) -> None:

@@ -123,7 +123,7 @@ def test_a_draft_of_others_does_not_exist(pages: Pages) -> None:
     with pages.signed_in("bob") as page:
         expect(page.get_by_role("heading", name="Tests", exact=True)).to_be_visible()
         expect(page.get_by_text("A secret idea")).to_be_hidden()
-        for tab in ("", "/settings", "/changelog"):
+        for tab in ("", "/settings", "/charts", "/changelog"):
             answer = page.goto(f"/tests/secret{tab}")
             assert answer is not None
             assert answer.status == 404
