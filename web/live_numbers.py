@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from nicegui import ui
 
-from accounts.errors import AccountsError
 from audience.errors import AudienceError
 from audience.preview import LiveAnswer
 from domain.errors import RuleBroken
@@ -24,7 +23,7 @@ from web.frame import Visit, note
 from web.refusals import sentence
 from web.rendering import html
 
-CANNOT_COUNT: Final = (AudienceError, WarehouseError, RuleBroken, ConditionsError, AccountsError)
+CANNOT_COUNT: Final = (AudienceError, WarehouseError, RuleBroken, ConditionsError)
 """What counting is refused with, each with a sentence for people."""
 
 NOBODY_COUNTS: Final = (

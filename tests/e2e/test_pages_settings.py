@@ -1,12 +1,10 @@
 """What the settings page says of edits before anything is proposed: live numbers, and the preview."""
 
 import re
-from pathlib import Path
 
-import duckdb
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.support.pages import USERS, Pages, choose, fill, settle
+from tests.support.pages import USERS, Pages, choose, fill, settle, users_who
 
 RUSSIA = [{"filter": "country_id", "operator": "in", "value": ["50"]}]
 
@@ -22,17 +20,6 @@ def settings(*names: str, year: int, conditions: object = (), percent: int = 20)
     }
 
 
-def users(pages: Pages, condition: str) -> int:
-    """Count by hand-written SQL, in the users table that the pages ask."""
-    place = Path(pages.database_url.removeprefix("sqlite:///")).with_name("users.duckdb")
-    with duckdb.connect(str(place), read_only=True) as connection:
-        return int(connection.execute(f"SELECT count(*) FROM users WHERE {condition}").fetchall()[0][0])  # noqa: S608
-
-
-def figure(page: Page) -> str:
-    return page.locator("[data-live=users]").inner_text()
-
-
 def test_numbers_of_users_follow_the_conditions_as_they_are_edited(pages: Pages) -> None:
     settle(pages, "russians", settings("control", "red", conditions=RUSSIA, year=2041))
     settle(pages, "for_phones", settings("control", "red", year=2041), type_="mobile")
@@ -46,7 +33,7 @@ def test_numbers_of_users_follow_the_conditions_as_they_are_edited(pages: Pages)
         expect(page.locator("[data-live=users]")).to_have_text(f"{USERS:,}")
         expect(live).to_contain_text(re.compile(r"as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"))
         expect(live).to_contain_text("4,000 of them get a variant at 20 %")
-        of_russia = users(pages, "country_id = 50")
+        of_russia = users_who(pages, "country_id = 50")
         same_type = live.get_by_role("row", name=re.compile("^russians same type"))
         expect(same_type).to_contain_text(f"{of_russia:,}")
         expect(same_type).to_have_class("us-late")
@@ -56,7 +43,7 @@ def test_numbers_of_users_follow_the_conditions_as_they_are_edited(pages: Pages)
         choose(page, "Filter", "Country of the profile")
         choose(page, "Values", "Spain")
         page.keyboard.press("Escape")
-        spain = users(pages, "country_id = 59")
+        spain = users_who(pages, "country_id = 59")
         expect(page.locator("[data-live=users]")).to_have_text(f"{spain:,}")
         expect(same_type).to_have_count(0)
 
@@ -83,7 +70,7 @@ def test_a_preview_tells_estimate_overlaps_effects_and_moves_and_is_marked_when_
         fill(page, "Base rate", "5")
         page.get_by_role("button", name="Preview", exact=True).click()
         card = page.locator("section", has=page.get_by_role("heading", name="What it would become"))
-        expect(card).to_contain_text(f"of the {users(pages, 'country_id = 50'):,} users who meet the conditions")
+        expect(card).to_contain_text(f"of the {users_who(pages, 'country_id = 50'):,} users who meet the conditions")
         expect(card).to_contain_text("Settings group 2 would have")
         expect(card.get_by_role("row", name=re.compile("^green 10 %"))).to_contain_text("points (5 % →")
         expect(card).to_contain_text("480 split groups (20 %) stay with their variants")

@@ -243,6 +243,13 @@ def users_in(path: Path, users: int) -> str:
     return f"duckdb:///{path}"
 
 
+def users_who(pages: Pages, condition: str) -> int:
+    """Count by hand-written SQL, in the users table that the pages ask."""
+    place = Path(pages.database_url.removeprefix("sqlite:///")).with_name("users.duckdb")
+    with duckdb.connect(str(place), read_only=True) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM users WHERE {condition}").fetchall()[0][0])  # noqa: S608 - a test's own words
+
+
 @contextmanager
 def process(command: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
     """Run a process of UserSplit; end it with SIGTERM, and hold it against exit code 0."""
