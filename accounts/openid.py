@@ -168,4 +168,8 @@ class OpenIdDesk:
         except WrongAccountName as error:
             raise NoNameGiven(self._people.name_claim) from error
         except AccountExists as error:
-            raise NameTaken(name) from error
+            # Perhaps the same person made it a moment ago, in another tab.
+            known = self._desk.directory.with_subject(self.issuer, subject)
+            if known is None:
+                raise NameTaken(name) from error
+            return known
