@@ -24,6 +24,7 @@ from web.guard import Guard
 from web.login_page import LoginPage
 from web.parts import Parts
 from web.presence import NobodyIsThere
+from web.sockets import bind_sockets
 
 
 async def _nothing(visit: Visit) -> None:
@@ -39,6 +40,7 @@ def mount(app: FastAPI, parts: Parts) -> LoginPage:
     nicegui_app.colors(primary="#2f56d0", positive="#17794a", negative="#b3212f", warning="#8a5a00")
     nicegui_app.add_middleware(Guard, person_of=parts.person_of, public_url=parts.public_url)
     logging.getLogger("nicegui").addFilter(NobodyIsThere())
+    bind_sockets()
     style = add_static_files()
     ui.add_head_html(f'<link rel="stylesheet" href="{style}">', shared=True)
     login = LoginPage(

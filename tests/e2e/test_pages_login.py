@@ -111,6 +111,33 @@ def test_an_open_page_acts_with_the_role_that_its_person_has_now(pages: Pages) -
         expect(page.get_by_text("may not create")).to_be_visible()
 
 
+KEEP_BACK = """() => {
+    const emit = window.socket.emit.bind(window.socket);
+    window.kept = [];
+    window.send = emit;
+    window.socket.emit = (name, ...rest) => name === "event" ? window.kept.push(rest[0]) : emit(name, ...rest);
+}"""
+"""Lets a page keep what it would tell of a click, so that it can be sent by somebody else."""
+
+
+def test_a_button_of_somebody_s_page_cannot_be_pressed_through_another_person_s_socket(pages: Pages) -> None:
+    with pages.signed_in("ann") as ann, pages.signed_in("bob") as bob:
+        ann.goto("/new")
+        fill(ann, "Key", "pressed_by_another")
+        fill(ann, "Name", "Whose click was it?")
+        ann.evaluate(KEEP_BACK)
+        ann.get_by_role("button", name="Create and go on").click()
+        (click,) = ann.evaluate("window.kept.filter((event) => event.client_id === window.clientId).slice(-1)")
+        bob.evaluate("(click) => window.socket.emit('event', click)", click)
+        # What bob's socket says next is heard after it.
+        fill(bob, "Search", "no such thing")
+        bob.wait_for_url(re.compile("search=no"))
+        with pages.commands("ann") as (commands, request), pytest.raises(SplitTestNotFound):
+            commands.publish(request, "pressed_by_another")
+        ann.evaluate("(click) => window.send('event', click)", click)
+        ann.wait_for_url(re.compile("/tests/pressed_by_another/settings$"))
+
+
 def test_a_person_signs_in_and_out_with_the_company_s_identity_provider(pages: Pages, node: str) -> None:
     with (
         pages.stranger() as page,
