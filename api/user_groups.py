@@ -16,7 +16,7 @@ from api.identify import Reader
 from api.missing_servers import MissingServers, MissingServersHere
 from api.parts import Here
 from api.rendering import rendered
-from api.sight import seen_user_group
+from api.sight import VisibleKeys, seen_user_group
 from api.split_tests import ChangedManagers
 from api.texts import KeyInPath, StorableText
 from domain.people import can_manage, can_see
@@ -160,7 +160,8 @@ def get_changelog(
     """Return the changelog, the oldest entries first."""
     with parts.reading() as connection:
         seen_user_group(connection, identity, key)
-        found = user_groups.changelog(connection, key, limit=limit + 1, after=after)
+        visible = VisibleKeys(connection, identity)
+        found = user_groups.changelog(connection, key, limit=limit + 1, after=after, visible=visible)
     return rendered(changelog_page(found, limit))
 
 

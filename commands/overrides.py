@@ -67,7 +67,14 @@ class OverrideCommands:
         """Take back what was forced of the test, or all that was said of the unit. See `domain.overriding.forget`."""
         return self._execution.change(
             _order(request, "forget", unit, environment, {"test": key}),
-            lambda state: overriding.forget(state, request.actor, unit=unit, environment=environment, key=key),
+            lambda state: overriding.forget(
+                state,
+                None if key is None else self._split_test(key),
+                request.actor,
+                unit=unit,
+                environment=environment,
+                key=key,
+            ),
         )
 
     def disable_tests(

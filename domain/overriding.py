@@ -21,7 +21,7 @@ from domain.override_errors import (
     WrongUntil,
 )
 from domain.overrides import Overrides
-from domain.people import Actor
+from domain.people import Actor, can_see
 from domain.split_test import SplitTest, Status
 from events.override_facts import (
     ForcedVariantForgotten,
@@ -124,9 +124,17 @@ def force(  # noqa: PLR0913 - what an override is made of
 
 
 def forget(
-    state: Overrides | None, actor: Actor, *, unit: str, environment: str, key: str | None = None
+    state: Overrides | None,
+    test: SplitTest | None,
+    actor: Actor,
+    *,
+    unit: str,
+    environment: str,
+    key: str | None = None,
 ) -> tuple[ForcedVariantForgotten | UnitForgotten, ...]:
     """Take back what was forced of the test `key`; without a key, all that was said of the unit.
+
+    Of a test that has become somebody else's Draft, `actor` hears nothing; what was forced goes with all the rest.
 
     Raises:
         MayNotOverride: `actor` may not.
@@ -140,9 +148,15 @@ def forget(
         if state is None or (not state.forced and state.disabling is None):
             raise NothingToForget(unit, environment)
         return (UnitForgotten(unit=unit, environment=place),)
-    if state is None or key not in state.forced:
+    if state is None or key not in state.forced or _is_a_draft_of_others(test, actor):
         raise NothingToForget(unit, environment, key)
     return (ForcedVariantForgotten(unit=unit, environment=place, key=key),)
+
+
+def _is_a_draft_of_others(test: SplitTest | None, actor: Actor) -> bool:
+    return (
+        test is not None and test.status is Status.DRAFT and not can_see(actor, test.status, test.author, test.managers)
+    )
 
 
 def disable(

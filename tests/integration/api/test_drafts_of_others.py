@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 from fastapi.routing import iter_route_contexts
 
+from events.user_group_estimate_facts import SharedWithTest
 from tests.support.api import SETTINGS, Api, serving
 
 HIDDEN: Final = "hush_hush"
@@ -18,6 +19,7 @@ SERVERS_KEEP: Final = {"/api/v1/configs", "/api/v1/configs/{key}"}
 """What servers were told of a test that was In Dev stays with them, and says only that it is over for them."""
 
 OF_TESTS: Final = "/api/v1/tests/{key}"
+PLACE: Final = {"unit": "user:1", "environment": "devel"}
 VISIT: Final = {"user": {"id": "1", "split_group": 7, "attributes": {"country_id": 50}}}
 
 
@@ -38,6 +40,24 @@ def make_history(api: Api) -> None:
     api.propose(SEEN, {**SETTINGS, "ends_at": "2098-01-01"}, by="boris")
     told = api.ask("boris", "GET", f"/api/v1/tests/{SEEN}/settings").text
     assert HIDDEN in told, "it overlaps, or this test shows nothing"
+    api.done("ann", "POST", "/api/v1/overrides/force", json={**PLACE, "key": HIDDEN, "variant": "green"})
+    api.done("boris", "POST", "/api/v1/user-groups", json={"key": SEEN, "name": "A circle"})
+    api.done("boris", "POST", f"/api/v1/user-groups/{SEEN}/conditions", json=SETTINGS["conditions"])
+    api.done("boris", "POST", f"/api/v1/user-groups/{SEEN}/activate")
+    estimates = api.backbone.user_group_estimates
+    _, settings_group, version = estimates.waiting(SEEN)
+    estimates.record_estimated(
+        SEEN,
+        settings_group=settings_group,
+        as_of_position=api.backbone.store.head(),
+        users=9,
+        shared=(SharedWithTest(key=HIDDEN, settings_group=1, users=5),),
+        assumed_filters=(),
+        expected_version=version,
+    )
+    for told_of in ("changelog", "estimate"):
+        assert HIDDEN in api.ask("boris", "GET", f"/api/v1/user-groups/{SEEN}/{told_of}").text
+    assert HIDDEN in api.ask("boris", "GET", "/api/v1/overrides").text
     api.done("ann", "POST", f"/api/v1/tests/{HIDDEN}/unpublish")
     api.draft("never_published")
     api.live.refresh()
@@ -101,8 +121,19 @@ def test_every_question_about_it_is_answered_as_about_a_test_that_never_was(with
         for method, path in ways:
             hidden = shape(withdrawn, name, method, path, HIDDEN)
             assert hidden == shape(withdrawn, name, method, path, UNKNOWN), (name, method, path)
-            assert hidden[0] in {403, 404}, (name, method, path, hidden)
+            assert hidden[0] >= 400, (name, method, path, hidden)
     assert withdrawn.backbone.store.head() == before
+
+
+@pytest.mark.parametrize("step", ["force", "forget", "enable-test"])
+def test_who_overrides_learns_nothing_of_it(withdrawn: Api, step: str) -> None:
+    def tried(key: str) -> tuple[int, str]:
+        wanted = {**PLACE, "key": key} | ({"variant": "green"} if step == "force" else {})
+        answer = withdrawn.ask("quentin", "POST", f"/api/v1/overrides/{step}", json=wanted)
+        return answer.status_code, answer.text.replace(key, "KEY")
+
+    assert tried(HIDDEN) == tried(UNKNOWN)
+    assert tried(HIDDEN)[0] >= 400
 
 
 def test_clients_get_of_it_what_they_get_of_a_test_that_never_was(withdrawn: Api) -> None:

@@ -151,14 +151,25 @@ def test_what_was_forced_is_taken_back_for_one_test_or_for_all() -> None:
     state = load([FORCED, DISABLED])
     place = {"unit": UNIT, "environment": "devel"}
 
-    assert overriding.forget(state, QA, **place, key=KEY) == (
+    assert overriding.forget(state, None, QA, **place, key=KEY) == (
         ForcedVariantForgotten(unit=UNIT, environment="devel", key=KEY),
     )
-    assert overriding.forget(state, QA, **place) == (UnitForgotten(unit=UNIT, environment="devel"),)
+    assert overriding.forget(state, None, QA, **place) == (UnitForgotten(unit=UNIT, environment="devel"),)
     with pytest.raises(NothingToForget, match="nothing of other is forced for user:42 in devel"):
-        overriding.forget(state, QA, **place, key="other")
+        overriding.forget(state, None, QA, **place, key="other")
     with pytest.raises(NothingToForget):
-        overriding.forget(load([FORCED, UnitForgotten(unit=UNIT, environment="devel")]), QA, **place)
+        overriding.forget(load([FORCED, UnitForgotten(unit=UNIT, environment="devel")]), None, QA, **place)
+
+
+def test_of_a_test_that_has_become_a_draft_of_others_nothing_is_told_and_it_goes_with_all_the_rest() -> None:
+    state, draft = load([FORCED]), load_split_test(DRAFT)
+    place = {"unit": UNIT, "environment": "devel"}
+
+    with pytest.raises(NothingToForget, match=f"nothing of {KEY} is forced"):
+        overriding.forget(state, draft, QA, **place, key=KEY)
+    assert overriding.forget(state, draft, SUPERUSER, **place, key=KEY)
+    assert overriding.forget(state, load_split_test(FINISHED), QA, **place, key=KEY)
+    assert overriding.forget(state, None, QA, **place) == (UnitForgotten(unit=UNIT, environment="devel"),)
 
 
 def test_all_tests_are_disabled_for_a_unit_and_one_is_enabled() -> None:
@@ -197,7 +208,7 @@ def test_all_tests_are_enabled_again_and_what_is_forced_stays() -> None:
     [
         lambda who: force(FORCED, actor=who),
         lambda who: enable(DISABLED, actor=who),
-        lambda who: overriding.forget(load([FORCED]), who, unit=UNIT, environment="devel"),
+        lambda who: overriding.forget(load([FORCED]), None, who, unit=UNIT, environment="devel"),
         lambda who: overriding.disable(who, unit=UNIT, environment="devel", until=None, now=NOW),
         lambda who: overriding.enable_all(load([DISABLED]), who, unit=UNIT, environment="devel"),
     ],
