@@ -138,11 +138,13 @@ def _lines(config: SplitTestConfig, fused: FusedExpressions, constants: Constant
         if config.result_scope == "worldwide" or not conditions:
             return [given]
         return [f"if {conditions[0]}:", f" {given}"]
+    table, names = constants.name(config.variant_by_group), constants.name(config.variants)
+    tests = [fused.expression(TEST_USER.root)] if config.status == "in_dev" else []
     # The conditions first: with its attributes read, a leaf costs less than a look into the table.
-    tests = [*conditions, f"(index := {constants.name(config.variant_by_group)}[group])"]
-    if config.status == "in_dev":
-        tests.insert(0, fused.expression(TEST_USER.root))
-    return [
-        f"if {' and '.join(tests)}:",
-        f" found[{key}] = {constants.name(config.variants)}[index]",
-    ]
+    tests += conditions
+    if 0 in config.variant_by_group[1:]:
+        tests.append(f"(index := {table}[group])")
+        given = f"found[{key}] = {names}[index]"
+    else:  # every split group has a variant
+        given = f"found[{key}] = {names}[{table}[group]]"
+    return [f"if {' and '.join(tests)}:", f" {given}"] if tests else [given]

@@ -13,7 +13,7 @@ from usersplit.conditions._source import Constants
 from usersplit.conditions._tree import Leaf, Node
 from usersplit.conditions._types import FilterType, Scope
 
-_PLAIN: Final[Mapping[FilterType, str]] = {"integer": "int", "number": "float", "string": "str", "boolean": "bool"}
+_PLAIN: Final[Mapping[FilterType, str]] = {"integer": "int", "number": "float", "string": "str"}
 # None is no value of a set and equals no value, but has no order and no text.
 _TESTS: Final[Mapping[str, str]] = {
     "eq": "{a} == {c}",
@@ -65,13 +65,14 @@ class FusedExpressions:
         return _TESTS[leaf.operator].format(a=variable, c=constant)
 
     def _is_no_plain_value(self, variable: str, type_: FilterType) -> str:
+        """Return source that is true of what has to be read. None, which is read as None, is not worth the call."""
+        if type_ == "boolean":  # both truths are single objects
+            return f"{variable} is not True and {variable} is not False and {variable} is not None"
         plain = _PLAIN.get(type_)
         if plain is None:
             return f"{variable} is not None"
+        test = f"type({variable}) is not {plain}"
         if variable in self._bounded and type_ in BOUNDS:
             low, high = (self._constants.name(bound) for bound in BOUNDS[type_])
-            outside = f" or not {low} <= {variable} <= {high}"
-        else:
-            outside = ""
-        # None is read as None: it needs no test of its own.
-        return f"type({variable}) is not {plain}{outside}"
+            test = f"({test} or not {low} <= {variable} <= {high})"
+        return f"{test} and {variable} is not None"

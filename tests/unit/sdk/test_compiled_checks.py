@@ -75,12 +75,20 @@ def _document(key: str, conditions: Any, changes: Mapping[str, Any], starts_at: 
     )
 
 
+SOME_GROUPS = config_document()["variants"]
+ALL_GROUPS = [
+    {"name": name, "is_control": name == "control", "split_groups": list(range(first, 2401, 2))}
+    for first, name in ((1, "control"), (2, "red"))
+]
+
+
 def documents(key: str = "green_button") -> st.SearchStrategy[Any]:
     changes = st.fixed_dictionaries(
         {
             "status": st.sampled_from(["running", "running", "running", "in_dev", "paused", "finished", "draft"]),
             "type": st.sampled_from(["web", "web", "client", "mixed"]),
             "settings_group": st.sampled_from([3, 3, 3, 0]),
+            "variants": st.sampled_from([SOME_GROUPS, ALL_GROUPS]),
             "result": st.sampled_from(
                 [{"variant": "red", "scope": "worldwide"}, {"variant": "control", "scope": "conditions"}]
             ),
