@@ -13,8 +13,8 @@ Role: TypeAlias = Literal["superuser", "manager", "developer", "qa", "viewer"]
 Permission: TypeAlias = Literal["read", "evaluate", "override", "create", "steer", "operate", "administer"]
 """What an action needs.
 
-read: see tests, changelogs, configs and who gets what.
-evaluate: what services and clients ask: evaluations and config documents.
+read: see tests, changelogs and who gets what; config documents, for services.
+evaluate: what browsers and apps ask: evaluations. Their tokens are no secrets.
 override: force units into variants, and switch tests off for them.
 create: make a Draft.
 steer: edit and steer; of a split test only by its managers, which the domain checks.

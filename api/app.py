@@ -26,9 +26,11 @@ from api import (
     user_group_estimates,
     user_groups,
 )
+from api import consumers as consumer_standings
 from api import traffic as hits
 from api.checkers import Checkers
 from api.clock import Now
+from api.consumers import ReadConsumers, nobody_knows
 from api.described import describe
 from api.errors import add_error_handlers
 from api.limits import Limits
@@ -57,21 +59,23 @@ faster) and `Idempotency-Key` (the same key again gets the first answer).
 
 
 _NEEDING_AN_ACCOUNT: Final = (
-    signing_in,
-    openid,
+    # In the order of how often they are asked: each route is looked at until one fits.
     split_tests,
     settings,
-    lifecycle,
+    checks,
     history,
-    audience,
-    hits,
     overrides,
+    lifecycle,
+    configs,
     user_groups,
     user_group_estimates,
-    checks,
-    configs,
+    audience,
+    hits,
+    signing_in,
+    openid,
     filters,
     operating,
+    consumer_standings,
     people,
 )
 
@@ -93,6 +97,7 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     render_metrics: RenderMetrics = _no_metrics,
     identity_provider: OpenIdDesk | None = None,
     traffic: HitTraffic | None = None,
+    consumers: ReadConsumers = nobody_knows,
 ) -> FastAPI:
     """Return the application; nothing is connected or started by it.
 
@@ -106,6 +111,7 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
         monotonic: the clock that never jumps.
         observe: told of every request.
         render_metrics: gives the metrics of the process.
+        consumers: tells how far consumers are.
         traffic: counts hits, None where no warehouse is connected.
         identity_provider: the desk for people whom the company's identity provider knows, None without one.
     """
@@ -126,6 +132,7 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     app.state.sign_in_refused = plain_refusal
     app.state.previews = audience.Previews()
     app.state.traffic = traffic
+    app.state.consumers = consumers
     describe(app)
     add_error_handlers(app)
     app.include_router(health.router)

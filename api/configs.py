@@ -3,10 +3,10 @@
 from typing import Annotated, Final, TypeAlias
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from api.checkers import CheckersHere
-from api.identify import Evaluator
+from api.identify import Evaluator, Reader
 from api.live_configs import LiveConfig, LiveConfigs
 from api.refusals import NoSuchThing
 from api.texts import KeyInPath
@@ -29,19 +29,26 @@ IfNoneMatch: TypeAlias = Annotated[str | None, Header(description="The ETag in h
 class ClientVisit(VisitDocument):
     """A visit of a client, with the keys of the tests that this version of it supports."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"user": {"id": 42, "split_group": 1207}, "supported": ["green_button"]}]}
+    )
+
     supported: Annotated[list[str], Field(max_length=1000)]
 
 
 @router.get("/configs", summary="All config documents", response_class=Response, responses={304: {}})
-def download_all(live: Live, _: Evaluator, if_none_match: IfNoneMatch = None) -> Response:
-    """Return `{"documents": […]}`, as docs/config-documents.md describes them: what an agent keeps as files."""
+def download_all(live: Live, _: Reader, if_none_match: IfNoneMatch = None) -> Response:
+    """Return `{"documents": […]}`, as docs/config-documents.md describes them: what an agent keeps as files.
+
+    The documents name conditions, and the users that QA forced, so the token of a browser does not open them.
+    """
     live.refresh()
     current = live.current
     return _fresh(_all(current), f'"{current.digest}"', if_none_match)
 
 
 @router.get("/configs/{key}", summary="One config document", response_class=Response, responses={304: {}})
-def download(live: Live, _: Evaluator, key: KeyInPath, if_none_match: IfNoneMatch = None) -> Response:
+def download(live: Live, _: Reader, key: KeyInPath, if_none_match: IfNoneMatch = None) -> Response:
     """Return the document that servers know under this key: a test's own, `~user_group.…` or `~overrides`."""
     live.refresh()
     found = live.current.documents.get(key)

@@ -14,7 +14,9 @@ router = APIRouter(prefix="/api/v1/tests/{key}", tags=["lifecycle"])
 class Result(BaseModel):
     """How a test ends: the variant that stays, for everybody or for those who meet the conditions."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"resulting_variant": "green", "scope": "worldwide"}]}
+    )
 
     resulting_variant: str
     scope: Literal["worldwide", "conditions"] = "worldwide"

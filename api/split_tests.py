@@ -73,7 +73,10 @@ class SplitTestPage(TypedDict):
 class NewSplitTest(BaseModel):
     """A split test to be made; the one who asks is its author and first manager."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"key": "green_button", "name": "Green button", "issue_key": "SHOP-7"}]},
+    )
 
     key: str
     name: str
@@ -87,7 +90,9 @@ class NewSplitTest(BaseModel):
 class EditedProperties(BaseModel):
     """Properties to be edited; what is absent stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "Greener button", "chat_room": "#green-button"}]}
+    )
 
     name: str | None = None
     description: str | None = None
@@ -99,7 +104,7 @@ class EditedProperties(BaseModel):
 class ChangedManagers(BaseModel):
     """Who joins the circle of managers, and who leaves it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"add": ["boris"], "remove": ["ann"]}]})
 
     add: list[str] = Field(default_factory=list, max_length=1000)
     remove: list[str] = Field(default_factory=list, max_length=1000)

@@ -14,7 +14,6 @@ from entrypoints.backbone import Backbone, now
 from entrypoints.consumer_standings import ConsumerStandings
 from entrypoints.projection_operations import ProjectionOperations
 from events.facts import REGISTRY
-from streams.groups import ConsumerGroups
 from warehouse.traffic import HitTraffic
 from web.app import mount
 from web.parts import Parts
@@ -24,9 +23,9 @@ def mount_pages(  # noqa: PLR0913 - what pages are made of, wired by name
     app: FastAPI,
     backbone: Backbone,
     desk: Desk,
+    consumers: ConsumerStandings,
     *,
     traffic: HitTraffic | None = None,
-    groups: ConsumerGroups | None = None,
     public_url: str = "",
     environment: str = "",
     openid: OpenIdDesk | None = None,
@@ -38,7 +37,7 @@ def mount_pages(  # noqa: PLR0913 - what pages are made of, wired by name
         return desk.identity_of_session(cookie) if cookie else None
 
     parts = Parts(
-        operations=ProjectionOperations(backbone, ConsumerStandings(backbone, groups, now=now)),
+        operations=ProjectionOperations(backbone, consumers),
         reading=backbone.reading,
         store=backbone.store,
         registry=REGISTRY,

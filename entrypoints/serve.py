@@ -25,6 +25,7 @@ from api.measured import Observe
 from api.openid import CALLBACK
 from api.proxies import Proxies
 from entrypoints.backbone import Backbone, now
+from entrypoints.consumer_standings import ConsumerStandings
 from entrypoints.metrics import Metrics
 from entrypoints.pages import mount_pages
 from entrypoints.settings import OpenIdSettings, ServeSettings
@@ -94,6 +95,7 @@ def serve(  # noqa: PLR0913 - what a process hands in, by name
     live = live_configs(backbone)
     live.refresh()
     observe = observer(metrics)
+    consumers = ConsumerStandings(backbone, groups, now=now)
     app = create_app(
         backbone,
         desk,
@@ -105,13 +107,14 @@ def serve(  # noqa: PLR0913 - what a process hands in, by name
         render_metrics=lambda: (CONTENT_TYPE_LATEST, generate_latest(metrics.registry)),
         identity_provider=openid,
         traffic=traffic,
+        consumers=consumers.read,
     )
     mount_pages(
         app,
         backbone,
         desk,
+        consumers,
         traffic=traffic,
-        groups=groups,
         public_url=settings.public_url,
         environment=environment,
         openid=openid,

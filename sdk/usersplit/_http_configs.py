@@ -20,7 +20,7 @@ class HttpConfigs(ReloadedConfigs):
 
     Args:
         url: of the server, such as "https://usersplit.example.com".
-        token: an API token with the scope `evaluate`.
+        token: an API token with the scope `read`.
         reload_seconds: how long to wait between two questions.
         timeout_seconds: how long one may take. Making the object asks once, and so waits that long at most.
         cache_file: a file that keeps the last good answer. A service that starts while the server is away begins with

@@ -27,8 +27,8 @@ _TOKEN: Final = re.compile(r"[!-~]+", re.ASCII)
 _NOT_MODIFIED: Final = 304
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _REFUSALS: Final = {
-    401: "does not know the token: make a new one, with the scope evaluate",
-    403: "does not let this token read configs: it needs the scope evaluate",
+    401: "does not know the token: make a new one, with the scope read",
+    403: "does not let this token read configs: it needs the scope read",
     404: f"has no {PATH}: is it the address of UserSplit?",
 }
 
@@ -50,7 +50,7 @@ class HttpWire:
 
     Args:
         url: of the server, such as "https://usersplit.example.com"; what is below it is known here.
-        token: an API token with the scope `evaluate`.
+        token: an API token with the scope `read`.
         timeout_seconds: how long one answer may take, from first to last byte; and connecting.
         monotonic: the clock of that.
 

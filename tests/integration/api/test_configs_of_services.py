@@ -18,14 +18,14 @@ def test_a_service_gets_its_configs_over_http_and_keeps_them_when_the_server_die
         api.draft(key, settings=SETTINGS)
         for step in ("publish", "start"):
             api.done("ann", "POST", f"/api/v1/tests/{key}/{step}")
-    _, token = api.desk.tokens.create("vera", label="a service", scopes=["evaluate"])
-    _, wrong = api.desk.tokens.create("vera", label="a reader", scopes=["read"])
+    _, token = api.desk.tokens.create("vera", label="a service", scopes=["read"])
+    _, wrong = api.desk.tokens.create("vera", label="a browser", scopes=["evaluate"])
     kept = tmp_path / "configs.json"
     ada = User(id=42, split_group=7, attributes={"country_id": 50})
 
     with behind_a_port(api.front) as url:
         with HttpConfigs(url, token=wrong) as refused:
-            assert "it needs the scope evaluate (403)" in refused.problems()[0].reason
+            assert "it needs the scope read (403)" in refused.problems()[0].reason
         configs = HttpConfigs(url, token=token, reload_seconds=0.05, cache_file=kept)
         checker = Checker(configs)
         answers = checker.active_variants(ada)

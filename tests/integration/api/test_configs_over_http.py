@@ -48,6 +48,9 @@ def test_one_document_is_downloaded(running: Api) -> None:
     for key in ("secret_plan", "never", "%00"):
         assert running.ask("ann", "GET", f"/api/v1/configs/{key}").status_code in {404, 422}
     assert running.refused("", "GET", "/api/v1/configs") == (401, "NotSignedIn")
+    _, browser = running.desk.tokens.create("vera", label="in a page", scopes=["evaluate"])
+    for path in ("/api/v1/configs", "/api/v1/configs/big_photo"):
+        assert running.refused("", "GET", path, headers={"X-API-Key": browser}) == (403, "NotAllowed")
 
 
 def test_a_client_is_told_the_variants_of_the_tests_it_supports(running: Api) -> None:

@@ -171,8 +171,8 @@ def test_gzip_is_understood(server: Server, configs: HttpConfigs) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"status": 401}, "does not know the token: make a new one, with the scope evaluate (401)"),
-        ({"status": 403}, "it needs the scope evaluate (403)"),
+        ({"status": 401}, "does not know the token: make a new one, with the scope read (401)"),
+        ({"status": 403}, "it needs the scope read (403)"),
         ({"status": 404}, "is it the address of UserSplit? (404)"),
         ({"status": 503}, "refuses (503)"),
         ({"status": 304, "etag": '"2"'}, ""),
