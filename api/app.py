@@ -54,7 +54,7 @@ Everything the managers' pages can do, and what services ask.
 
 Sign in with an API token (`Authorization: Bearer usersplit_…`), or with a session's cookie. Errors are RFC 9457
 problem documents; `error` names the rule. A change takes `If-Match` (the `ETag` of what was seen; 412 if somebody was
-faster) and `Idempotency-Key` (the same key again gets the first answer).
+faster) and `Idempotency-Key` (the same key again gets the first answer), where the operation lists these headers.
 """
 
 
@@ -130,7 +130,8 @@ def create_app(  # noqa: PLR0913 - the ports of a process, wired by name
     app.state.render_metrics = render_metrics
     app.state.openid = identity_provider
     app.state.sign_in_refused = plain_refusal
-    app.state.previews = audience.Previews()
+    app.state.previews = audience.Places(audience.MOST_PREVIEWS)
+    app.state.counts = audience.Places(audience.MOST_COUNTS)
     app.state.traffic = traffic
     app.state.consumers = consumers
     describe(app)

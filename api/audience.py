@@ -23,7 +23,7 @@ from accounts.identity import Identity
 from api.errors import problem_of
 from api.identify import Reader
 from api.parts import Here, Parts
-from api.refusals import NobodyIsCounted, TooManyPreviews
+from api.refusals import NobodyIsCounted, TooManyCounts
 from api.rendering import rendered
 from api.settings import EXAMPLE
 from api.settings_documents import MovedDocument, OverlapDocument, overlap_document
@@ -37,6 +37,9 @@ router = APIRouter(prefix="/api/v1", tags=["audience"])
 
 MOST_PREVIEWS: Final = 2
 """At once in a process: each counts all users and draws split groups."""
+
+MOST_COUNTS: Final = 8
+"""Live numbers at once: those of an attribute that nobody asked about yet are counted, one after the other."""
 
 _SIGN_OF_LIFE_SECONDS: Final = 10.0
 _EVENTS: Final = "text/event-stream"
@@ -119,10 +122,10 @@ class StepDocument(TypedDict):
     detail: str
 
 
-class Previews:
-    """Lets a few previews be at work at once."""
+class Places:
+    """Lets a few requests that count be at work at once, so that they never take all threads of the process."""
 
-    def __init__(self, most: int = MOST_PREVIEWS) -> None:
+    def __init__(self, most: int) -> None:
         self._places = BoundedSemaphore(most)
 
     @contextmanager
@@ -130,10 +133,10 @@ class Previews:
         """Take a place until the end of the block.
 
         Raises:
-            TooManyPreviews: all are taken.
+            TooManyCounts: all are taken.
         """
         if not self._places.acquire(blocking=False):
-            raise TooManyPreviews
+            raise TooManyCounts
         try:
             yield
         finally:
@@ -151,23 +154,30 @@ async def _audience(parts: Here) -> AudienceService:
     return parts.audience
 
 
-async def _previews(request: Request) -> Previews:
-    previews: Previews = request.app.state.previews
+async def _previews(request: Request) -> Places:
+    previews: Places = request.app.state.previews
     return previews
 
 
+async def _counts(request: Request) -> Places:
+    counts: Places = request.app.state.counts
+    return counts
+
+
 AudienceHere: TypeAlias = Annotated[AudienceService, Depends(_audience)]
-PreviewsHere: TypeAlias = Annotated[Previews, Depends(_previews)]
+PreviewsHere: TypeAlias = Annotated[Places, Depends(_previews)]
+CountsHere: TypeAlias = Annotated[Places, Depends(_counts)]
 
 
 @router.post(
     "/audience/numbers", summary="How many users meet conditions, and other tests' too", response_model=NumbersDocument
 )
-def numbers(_: Reader, audience: AudienceHere, asked: Asked) -> Response:
+def numbers(_: Reader, audience: AudienceHere, counts: CountsHere, asked: Asked) -> Response:
     """Return the numbers, usually at once; the first question about an attribute counts anew. Drafts are not told."""
-    found = audience.live_numbers(
-        asked.conditions, key=asked.key, type=asked.type, starts_at=asked.starts_at, ends_at=asked.ends_at
-    )
+    with counts.place():
+        found = audience.live_numbers(
+            asked.conditions, key=asked.key, type=asked.type, starts_at=asked.starts_at, ends_at=asked.ends_at
+        )
     shared = [SharedUsersDocument(key=each.key, users=each.users, same_type=each.is_same_type) for each in found.shared]
     return rendered(
         NumbersDocument(
@@ -210,7 +220,7 @@ class _Work:
 
     parts: Parts
     audience: AudienceService
-    previews: Previews
+    previews: Places
     identity: Identity
     key: str
     asked: PreviewRequest
@@ -228,7 +238,7 @@ class _Work:
         """Do the work.
 
         Raises:
-            TooManyPreviews: others are at work.
+            TooManyCounts: others are at work.
             RuleBroken, ConditionsError, AudienceError, WarehouseError: see `AudienceService.preview`.
         """
         with self.previews.place():
@@ -247,8 +257,13 @@ async def _told(request: Request, work: _Work) -> AsyncIterator[bytes]:
         steps.put(StepDocument(step=step, share_done=SHARE_DONE.get(step, 0.0), detail=detail))  # type: ignore[typeddict-item]  # one of a draw
         loop.call_soon_threadsafe(woken.set)
 
+    def done(working: "asyncio.Task[PreviewDocument]") -> None:
+        if not working.cancelled():
+            working.exception()  # looked at here, for whoever asked may have hung up
+        woken.set()
+
     working = asyncio.create_task(asyncio.to_thread(work.do, told))
-    working.add_done_callback(lambda _: woken.set())
+    working.add_done_callback(done)
     while not working.done() or not steps.empty():
         while not steps.empty():
             yield _event("step", msgspec.json.encode(steps.get()))

@@ -18,7 +18,7 @@ from api.history import Moment, Position, resolve, seen_then
 from api.identify import Reader
 from api.parts import Here
 from api.rendering import rendered
-from api.sight import onlooker, seen_test
+from api.sight import onlooker, seen_test, seen_user_group
 from api.texts import AwareMoment, EnvironmentName, KeyInPath
 from api.visits import AnswerDocument, VisitDocument, answer_document, nanoseconds
 from events.facts import REGISTRY
@@ -61,6 +61,18 @@ class Answers(TypedDict):
     answers: list[AnswerDocument]
 
 
+class MembershipDocument(TypedDict):
+    """Whether somebody is in a user group, with the reason as a word and as a sentence."""
+
+    key: str
+    is_member: bool
+    reason: str
+    detail: str
+    status: str | None
+    settings_group: int
+    position: int
+
+
 @router.post("/tests/{key}/check", summary="Which variant somebody gets, and why", response_model=AnswerDocument)
 def check(parts: Here, live: Live, checkers: CheckersHere, identity: Reader, key: KeyInPath, visit: Check) -> Response:
     """Answer as a service with today's config would."""
@@ -87,6 +99,32 @@ def check_as_of(
     overrides = overrides_in_force(parts.store, REGISTRY, key=key, units=visit.unit_names(), position=then)
     checker = _checker([document, overrides], visit.environment_name, moment)
     return answer_document(checker.explain(key, visit.unit(), visit.way()))
+
+
+@router.post(
+    "/user-groups/{key}/check", summary="Whether somebody is in a user group", response_model=MembershipDocument
+)
+def check_membership(
+    parts: Here, live: Live, checkers: CheckersHere, identity: Reader, key: KeyInPath, visit: VisitDocument
+) -> Response:
+    """Answer as a service with today's config would; servers know nothing of a Draft, so nobody is in it."""
+    with parts.reading() as connection:
+        seen_user_group(connection, identity, key)
+        is_current = live.is_current(connection)
+    if not is_current:
+        live.refresh()
+    answer = checkers.of("").explain_group(key, visit.unit(), visit.way())
+    return rendered(
+        MembershipDocument(
+            key=key,
+            is_member=answer.is_member,
+            reason=answer.reason,
+            detail=answer.detail,
+            status=answer.status,
+            settings_group=answer.settings_group,
+            position=answer.position,
+        )
+    )
 
 
 @router.post("/checks", summary="Which variants somebody gets of many tests, and why", response_model=Answers)

@@ -11,7 +11,7 @@ ApiRefusal
 ├── NobodyIsCounted       no users table is connected
 ├── NoWarehouse           no warehouse is connected
 ├── NotCountedYet         a user group without conditions
-├── TooManyPreviews       others are at work
+├── TooManyCounts         others are being counted
 ├── NoIdentityProvider    none is set up here
 └── NoSuchThing           there is nothing of this name
 """
@@ -127,14 +127,14 @@ class NotCountedYet(ApiRefusal):
         super().__init__(f"the user group {key!r:.120} has no conditions yet, so nobody is counted; propose some first")
 
 
-class TooManyPreviews(ApiRefusal):
+class TooManyCounts(ApiRefusal):
     """Each takes as much of the machine as a preparation."""
 
     status = 429
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
     def __init__(self) -> None:
-        super().__init__("other previews are being counted; try again in a few seconds")
+        super().__init__("others are being counted; try again in a few seconds")
 
 
 class NoSuchThing(ApiRefusal):

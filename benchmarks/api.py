@@ -8,7 +8,8 @@ are printed beside each rate say the same without what the machine did meanwhile
 
 *Reads*: 1,000 tests in a PostgreSQL with fsync on, 200 requests a second (the list, one test, its settings, its
 changelog, a check), each sent when its time has come, whether the one before it was answered or not; a latency counts
-from then.
+from then. `read_cpu_ms` is the server's processor time for each, which says more than latencies where a machine is busy
+with other things as well.
 
 `wrk` has to be installed (apt-get install wrk); a load of Python's own would be slower than what it measures.
 """

@@ -3,12 +3,14 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from api.audience import MOST_COUNTS
 from tests.support.api import Api, serving
 from tests.support.counted_backbone import COUNTRIES, proposal
 from warehouse.duckdb_users import DuckDbUsers
@@ -109,9 +111,14 @@ def test_so_many_previews_at_once_are_refused(counted: Api) -> None:
     places = counted.app.state.previews
     with places.place(), places.place():
         answer = preview(counted, proposal({"control": 50, "green": 50}))
-        assert (answer.status_code, answer.json()["error"]) == (429, "TooManyPreviews")
+        assert (answer.status_code, answer.json()["error"]) == (429, "TooManyCounts")
         assert int(answer.headers["retry-after"]) > 0
     assert preview(counted, proposal({"control": 50, "green": 50})).status_code == 200
+    with ExitStack() as stack:
+        for _ in range(MOST_COUNTS):
+            stack.enter_context(counted.app.state.counts.place())
+        assert counted.refused("ann", "POST", NUMBERS, json={"conditions": []}) == (429, "TooManyCounts")
+    assert users_of(counted) > 0
 
 
 def test_conditions_that_nobody_can_count_are_refused(counted: Api) -> None:

@@ -135,6 +135,22 @@ def test_servers_download_its_document(api: Api) -> None:
     assert (document["kind"], document["key"], document["conditions"]) == ("user_group", "premium", RUSSIANS)
 
 
+def test_somebody_is_checked_for_membership_with_the_reason(api: Api) -> None:
+    make(api)
+    path = f"{GROUPS}/premium/check"
+    russian = {"user": {"id": 42, "attributes": {"country_id": 50}}}
+    assert api.done("ann", "POST", path, json=russian)["reason"] == "unknown_group"
+    assert api.refused("vera", "POST", path, json=russian) == (404, "UserGroupNotFound")
+    api.done("ann", "POST", f"{GROUPS}/premium/activate")
+    member = api.done("vera", "POST", path, json=russian)
+    assert (member["is_member"], member["reason"], member["status"]) == (True, "member", "active")
+    guest = api.done("vera", "POST", path, json={"guest": {"id": "g"}})
+    assert (guest["is_member"], guest["reason"]) == (False, "conditions_not_met")
+    assert "country_id" in guest["detail"]
+    api.done("ann", "POST", f"{GROUPS}/premium/switch-off")
+    assert api.done("vera", "POST", path, json=russian)["reason"] == "off"
+
+
 def test_without_users_nobody_is_counted_and_that_is_said(api: Api) -> None:
     make(api)
     assert api.done("ann", "GET", f"{GROUPS}/premium/estimate")["state"] == "waiting"

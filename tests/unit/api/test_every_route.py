@@ -35,6 +35,7 @@ CHANGING_NOTHING: Final = {
     ("POST", "/api/v1/audience/numbers"),
     ("POST", "/api/v1/tests/{key}/settings/preview"),
     ("POST", "/api/v1/user-groups/{key}/preview"),
+    ("POST", "/api/v1/user-groups/{key}/check"),
 }
 """Questions that are too long for an address: the scopes `read` and `evaluate` are enough for them."""
 
