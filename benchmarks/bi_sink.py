@@ -1,4 +1,4 @@
-"""How fast one sink process drains a full topic of hits from a real Kafka into DuckDB and into PostgreSQL.
+"""How fast one sink process drains a full topic of hits from a real Kafka into DuckDB, PostgreSQL and ClickHouse.
 
     PYTHONPATH=. python benchmarks/bi_sink.py [--hits 2000000] [--partitions 6] [--runs 3]
 
@@ -13,10 +13,12 @@ tests, 2 to 4 variants, users who come again, about 160 bytes each), one in ten 
             fewer hits, for it would take minutes.
 
 Time runs from the first step to the last hit's commit, so joining the group counts. PostgreSQL is the wheel's, with
-fsync. At the end the rows are counted: every hit once on every side, or the benchmark fails.
+fsync; ClickHouse is its engine in this process (chdb), so that its own work counts as ours. At the end the rows are
+counted: every hit once on every side, or the benchmark fails.
 
-The last line of stdout is one JSON object: `duckdb_hits_per_second` and `postgres_hits_per_second` are medians over
-`--runs`, `duckdb_ratio` is ours against plain, medians too; `cpu_microseconds` is this process's own time for a hit.
+The last line of stdout is one JSON object: `duckdb_hits_per_second` is the median over `--runs`,
+`postgres_hits_per_second` and `clickhouse_hits_per_second` over `--other-runs`; `duckdb_ratio` is ours against plain,
+medians too; `cpu_microseconds` is this process's own time for a hit.
 """
 
 import argparse
@@ -47,6 +49,7 @@ from streams.messages import Topic
 from tests.support.kafka_server import KafkaServer
 from tests.support.postgres import running_postgres
 from usersplit.hits import HIT_SCHEMA, Hit, encode_hit
+from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.duckdb_hits import DuckDbHits
 from warehouse.hits import COLUMNS, HitWarehouse
 from warehouse.postgres_hits import PostgresHits
@@ -202,10 +205,10 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, default=6)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--plain-hits", type=int, default=10_000)
-    parser.add_argument("--postgres-runs", type=int, default=1)
+    parser.add_argument("--other-runs", type=int, default=1)
     options = parser.parse_args()
     topic = "usersplit.hits"
-    runs: dict[str, list[Drained]] = {"plain": [], "duckdb": [], "postgres": []}
+    runs: dict[str, list[Drained]] = {"plain": [], "duckdb": [], "postgres": [], "clickhouse": []}
     with KafkaServer() as kafka, tempfile.TemporaryDirectory() as made:
         directory = Path(made)
         broker = KafkaBroker(kafka.bootstrap_servers)
@@ -226,13 +229,15 @@ def main() -> None:
             with closing(DuckDbHits(path)) as duckdb_hits:
                 report("duckdb", ours(broker, topic, duckdb_hits, messages=messages, hits=options.hits))
             path.unlink()
-        for _ in range(options.postgres_runs):
+        for number in range(options.other_runs):
             with (
                 running_postgres() as server,
                 server.new_database() as url,
                 closing(PostgresHits(url)) as postgres_hits,
             ):
                 report("postgres", ours(broker, topic, postgres_hits, messages=messages, hits=options.hits))
+            with closing(ClickHouseHits(f"chdb://{directory / str(number)}.clickhouse")) as clickhouse_hits:
+                report("clickhouse", ours(broker, topic, clickhouse_hits, messages=messages, hits=options.hits))
     middle = {side: statistics.median(run.hits_per_second for run in found) for side, found in runs.items() if found}
     cpu = {side: statistics.median(run.cpu_microseconds for run in found) for side, found in runs.items() if found}
     figures = {
@@ -240,6 +245,7 @@ def main() -> None:
         "duckdb_hits_per_second": round(middle["duckdb"]),
         "duckdb_ratio": round(middle["duckdb"] / middle["plain"], 1),
         "postgres_hits_per_second": round(middle.get("postgres", 0)),
+        "clickhouse_hits_per_second": round(middle.get("clickhouse", 0)),
         "plain_hits_per_second": round(middle["plain"]),
         "cpu_microseconds": {side: round(value, 2) for side, value in cpu.items()},
     }

@@ -88,7 +88,9 @@ class ReadyBatch:
             return
         kept = np.isin(self._origins, dropped, invert=True)
         self._origins = self._origins[kept]
-        self.hits = self.hits.filter(pa.array(kept))
+        # Slices, which copy nothing; and pyarrow filters no string views.
+        bounds = np.flatnonzero(np.diff(kept, prepend=False, append=False)).reshape(-1, 2).tolist()
+        self.hits = pa.concat_tables([self.hits.slice(0, 0), *(self.hits.slice(at, to - at) for at, to in bounds)])
         self.letters = [found for found in self.letters if (found[0].topic, found[0].partition) not in partitions]
         self.ranges = [part for part in self.ranges if (part.topic, part.partition) not in partitions]
 

@@ -84,6 +84,11 @@ _VIEWS: Final = (
     """,
 )
 
+# ClickHouse reads no string views.
+_SENT: Final[Any] = pa.schema(
+    [field.with_type(pa.large_string()) if field.type == pa.string_view() else field for field in HITS_SCHEMA]
+)
+
 _NEW_IDS: Final = "CREATE TEMPORARY TABLE IF NOT EXISTS new_ids (hit_id UUID) ENGINE = Memory"
 _PER_VARIANT: Final = """
     SELECT test_key, settings_group, variant, environment, count(), uniqExact(unit_type, unit_id),
@@ -150,7 +155,7 @@ class ClickHouseHits:
     def store(self, hits: pa.Table, ranges: Sequence[OffsetRange]) -> int:
         """See `HitWarehouse.store`. A try without an answer that did its work is found done by the next one."""
         ids = uuid_bytes(hits["hit_id"])
-        rows = hits.select(COLUMNS).cast(HITS_SCHEMA)
+        rows = hits.select(COLUMNS).cast(_SENT)
         with self.writing() as client:
             offsets = self.offsets_of(client)
             claim = offsets.claim(ranges)

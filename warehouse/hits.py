@@ -18,7 +18,8 @@ import pyarrow as pa
 SCHEMA_VERSION: Final = 2
 """The version of the tables. A warehouse with a higher one is refused, one with a lower one is brought up."""
 
-_TEXT: Final = pa.large_string()
+# Views: what was read of a message need not be copied on its way to the database.
+_TEXT: Final = pa.string_view()
 
 HITS_SCHEMA: Final[Any] = pa.schema(
     [
