@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from threading import Event
-from time import perf_counter
+from time import monotonic, perf_counter
+from typing import Final
 
 import pyarrow as pa
 from prometheus_client import Counter, Histogram
@@ -18,6 +19,8 @@ from streams.message_runs import in_runs
 from streams.messages import Message, MessageRun, OutgoingMessage, Topic, TopicPartition
 from streams.ports import AssignedListener, Broker, DeliveryFailed, LogReader, PartitionsListener, Producer, Source
 from warehouse.hits import HitsPerVariant, HitWarehouse, OffsetRange
+
+_LOOK_SECONDS: Final = 0.5
 
 
 class MeteredEventStore(SqlEventStore):
@@ -94,14 +97,22 @@ class _MeteredProducer:
 
 
 class MeteredSource:
-    """A member of a group that knows how old the newest message of its last read was."""
+    """A member of a group that knows how old the newest message of its last read was, and how many are left."""
 
     def __init__(self, source: Source, metrics: Metrics, *, now: Callable[[], datetime]) -> None:
         self._source = source
         self._runs = in_runs(source)
         self._now = now
-        self._behind_seconds = 0.0
-        metrics.ask(lambda: [("usersplit_hits_behind_seconds", {}, self._behind_seconds)])
+        self._newest_ms = 0
+        self._paused: set[TopicPartition] = set()
+        self._unread = 0
+        self._looked_at = float("-inf")
+        metrics.ask(
+            lambda: [
+                ("usersplit_hits_behind_seconds", {}, self._behind_seconds()),
+                ("usersplit_hits_unread", {}, self._unread),
+            ]
+        )
 
     def subscribe(
         self,
@@ -129,10 +140,16 @@ class MeteredSource:
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         """See `Source.pause`."""
         self._source.pause(partitions)
+        self._paused.update(partitions)
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         """See `Source.resume`."""
         self._source.resume(partitions)
+        self._paused.difference_update(partitions)
+
+    def unread(self) -> int:
+        """See `Source.unread`."""
+        return self._source.unread()
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """See `Source.commit`."""
@@ -143,7 +160,15 @@ class MeteredSource:
         self._source.close()
 
     def _note_the_newest(self, timestamp_ms: int) -> None:
-        self._behind_seconds = max(0.0, self._now().timestamp() - timestamp_ms / 1000) if timestamp_ms else 0.0
+        # Who is paused is given nothing, which is not the end of the topic.
+        if timestamp_ms or not self._paused:
+            self._newest_ms = timestamp_ms
+        # Asked here, for a source is for one thread; and not at every read, for a busy one reads often.
+        if (moment := monotonic()) - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at, self._unread = moment, self._source.unread()
+
+    def _behind_seconds(self) -> float:
+        return max(0.0, self._now().timestamp() - self._newest_ms / 1000) if self._newest_ms else 0.0
 
 
 class MeteredWarehouse:

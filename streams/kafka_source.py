@@ -54,7 +54,8 @@ class KafkaSource:
                 **settings,
             },
         )
-        self._owned: set[TopicPartition] = set()
+        # Of every partition that is ours, the offset that it started from.
+        self._owned: dict[TopicPartition, int] = {}
         self._moved: set[TopicPartition] = set()
         self._failure: StreamError | None = None
         self._closed = False
@@ -72,13 +73,9 @@ class KafkaSource:
         def on_assign(consumer: Consumer, partitions: list[KafkaPartition]) -> None:
             names = _names(partitions)
             starts = assigned(names) if names else {}
-            consumer.incremental_assign(
-                [
-                    KafkaPartition(topic, number, starts.get((topic, number), OFFSET_BEGINNING))
-                    for topic, number in names
-                ]
-            )
-            self._owned.update(names)
+            owned = {name: starts.get(name, OFFSET_BEGINNING) for name in names}
+            consumer.incremental_assign([KafkaPartition(*name, start) for name, start in owned.items()])
+            self._owned.update(owned)
             self._moved.update(names)
 
         def on_revoke(consumer: Consumer, partitions: list[KafkaPartition]) -> None:
@@ -92,7 +89,8 @@ class KafkaSource:
             if names:
                 listener(names)
             consumer.incremental_unassign(partitions)
-            self._owned.difference_update(names)
+            for name in names:
+                self._owned.pop(name, None)
             self._moved.update(names)
 
         self._consumer.subscribe(list(topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost)
@@ -112,6 +110,19 @@ class KafkaSource:
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         """See `Source.resume`."""
         self._consumer.resume([KafkaPartition(*partition) for partition in partitions])
+
+    def unread(self) -> int:
+        """See `Source.unread`. What the client has fetched already counts as unread."""
+        if self._closed:
+            return 0
+        places = self._consumer.position([KafkaPartition(*partition) for partition in self._owned])
+        return sum(map(self._unread_of, places))
+
+    def _unread_of(self, place: KafkaPartition) -> int:
+        first, following = self._consumer.get_watermark_offsets(place, cached=True)
+        # Below zero: nothing of it was given yet.
+        position = place.offset if place.offset >= 0 else max(first, self._owned[place.topic, place.partition])
+        return max(0, following - position)
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """See `Source.commit`. Nobody waits for the answer; a failed commit is logged."""

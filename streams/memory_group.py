@@ -115,6 +115,11 @@ class MemorySource:
         """See `Source.resume`."""
         self._paused.difference_update(partitions)
 
+    def unread(self) -> int:
+        """See `Source.unread`."""
+        ends = {place: end for topic in self.topics for place, end in self._topics.end_offsets(topic).items()}
+        return sum(max(0, ends.get(place, 0) - at) for place, at in self._positions.items())
+
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """See `Source.commit`. From a member that lost the partition it is ignored, as Kafka refuses it."""
         owned = self._group.owned_by(self)

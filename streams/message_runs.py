@@ -20,6 +20,7 @@ class _GroupingSource:
         self.poll = source.poll
         self.pause = source.pause
         self.resume = source.resume
+        self.unread = source.unread
         self.commit = source.commit
         self.close = source.close
 

@@ -126,6 +126,10 @@ class Source(Protocol):
         """Fetch from `partitions` again."""
         ...
 
+    def unread(self) -> int:
+        """Return how many messages of its partitions, as far as it has heard, it has yet to give. Costs no question."""
+        ...
+
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Tell Kafka the next offsets to read. It serves to show lag; exactness lives in the sink's own database."""
         ...

@@ -283,6 +283,17 @@ def test_a_commit_can_be_seen_by_whoever_measures_lag(world: World) -> None:
     assert world.committed(group, (last.topic, last.partition)) == 20
 
 
+def test_a_source_knows_how_much_is_unread(world: World, joined: tuple[Source, Listener]) -> None:
+    source, _ = joined
+    send(world.broker, numbered(world.topic, 30))
+    given, deadline = read(source, 1), time.monotonic() + 20
+    while source.unread() != 30 - len(given):  # of each partition, the first fetch tells its end
+        assert time.monotonic() < deadline
+        given.extend(source.poll(max_messages=1, timeout_seconds=0.2))
+    assert len(given) + len(read(source, 30 - len(given))) == 30
+    assert source.unread() == 0
+
+
 def test_a_group_shares_the_partitions_and_reads_every_message(world: World) -> None:
     group = f"group-{uuid4().hex}"
     members = [(join(world, group, listener), listener) for listener in (Listener(), Listener())]

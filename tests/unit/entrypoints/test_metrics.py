@@ -4,10 +4,11 @@ import re
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import get_args
+from typing import Any, get_args
 from urllib.error import HTTPError
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ from events.store import Provenance
 from projections import laid_out
 from projections.laid_out import Report
 from streams.memory import MemoryBroker, MemoryProducer
-from streams.messages import OutgoingMessage
+from streams.messages import Message, OutgoingMessage
 from streams.ports import DeliveryFailed
 from streams.topics import CONFIGS, HITS, LIFECYCLE, all_topics
 from tests.support.relayed_facts import create, publish, relay_of, store_of
@@ -205,6 +206,38 @@ def test_a_reader_of_hits_at_the_end_of_the_topic_is_not_behind() -> None:
     source = MeteredSource(a_broker().source("g"), metrics, now=a_clock)
     assert source.poll(max_messages=1, timeout_seconds=0) == []
     assert told(metrics)["usersplit_hits_behind_seconds"] == 0
+
+
+def test_a_reader_that_is_paused_falls_behind_and_says_how_much_is_unread() -> None:
+    metrics, broker, moment = Metrics(), MemoryBroker(), [NOW]
+    broker.ensure_topics(all_topics(hit_partitions=1))
+    broker.producer().send([OutgoingMessage(topic=HITS, key=b"k", value=b"v")] * 3)
+    dated: Any = Dated(broker.source("g"))
+    source = MeteredSource(dated, metrics, now=lambda: moment[0])
+    source.subscribe([HITS], assigned=lambda _: {}, revoked=lambda _: None, lost=lambda _: None)
+    assert len(source.poll(max_messages=1, timeout_seconds=0)) == 1
+    source.pause([(HITS, 0)])
+    moment[0] = NOW + timedelta(seconds=60)
+    assert source.poll(max_messages=1, timeout_seconds=0) == []
+    values = told(metrics)
+    assert (values["usersplit_hits_behind_seconds"], values["usersplit_hits_unread"]) == (60, 2)
+    source.resume([(HITS, 0)])
+    source.poll(max_messages=5, timeout_seconds=0)
+    source.poll(max_messages=5, timeout_seconds=0)
+    assert told(metrics)["usersplit_hits_behind_seconds"] == 0
+
+
+class Dated:
+    """A source whose messages are all of one moment."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def poll(self, **how: Any) -> list[Message]:
+        return [replace(message, timestamp_ms=int(NOW.timestamp() * 1000)) for message in self._source.poll(**how)]
 
 
 @pytest.fixture
