@@ -9,6 +9,7 @@ settings.load_profile("usersplit")
 pytest_plugins = [
     "pytester",
     "tests.support.tiers",  # first, for the others use it
+    "tests.support.order",
     "tests.support.postgres",
     "tests.support.clickhouse",
     "tests.support.database",

@@ -112,6 +112,15 @@ def test_counts_are_kept_per_test_settings_group_variant_and_environment(warehou
     assert warehouse.hits_per_variant("unknown") == []
 
 
+def test_hits_of_clocks_that_are_wrong_by_ages_are_stored_at_the_time_they_say(warehouse: HitWarehouse) -> None:
+    first, last = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    moments = [first, MOMENT, datetime(2100, 2, 28, tzinfo=UTC), last]
+    hits = [row(number, occurred_at=moment) for number, moment in enumerate(moments)]
+    assert warehouse.store(table(*hits), [part(0, 4)]) == 4
+    (line,) = warehouse.hits_per_variant()
+    assert (line.first_at, line.last_at) == (first, last)
+
+
 def test_a_hit_id_is_stored_once_within_a_batch_and_across_batches(warehouse: HitWarehouse) -> None:
     assert warehouse.store(table(row(2), row(1), row(2)), [part(0, 3)]) == 2
     assert warehouse.store(table(row(1), row(3), row(2)), [part(3, 6)]) == 1

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.real_kafka
 @pytest.mark.real_postgres
@@ -20,6 +21,7 @@ def test_whoever_is_killed_bi_holds_what_was_accepted_and_not_dropped_once() -> 
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     figures = json.loads(finished.stdout.splitlines()[-1])
+    assert {"accepted", "dropped", "in_bi", "twice", "kills"} <= figures.keys()
     assert figures["in_bi"] == figures["accepted"] - figures["dropped"] > 10_000
     assert figures["twice"] == 0
     assert figures["kills"] >= 3

@@ -24,6 +24,8 @@ from tests.support.killed_sink import open_broker, open_warehouse
 from usersplit.hits import Hit, encode_hit
 from warehouse.hits import HitWarehouse
 
+pytestmark = pytest.mark.real_kafka
+
 ROOT = Path(__file__).parents[2]
 HITS_SENT = 3000
 PLAIN = Hit(occurred_at=1_777_811_415_123_456, test_key="green", variant="red", settings_group=1)
@@ -45,8 +47,8 @@ def topic() -> str:
 
 
 @pytest.fixture
-def embedded(embedded_bootstrap: str, topic: str) -> KafkaBroker:
-    return filled(open_broker("embedded", embedded_bootstrap), topic)
+def broker(kafka: RealKafka, topic: str) -> KafkaBroker:
+    return filled(open_broker(kafka.bootstrap_servers), topic)
 
 
 def filled(broker: KafkaBroker, topic: str) -> KafkaBroker:
@@ -110,29 +112,30 @@ def warehouse(place: str) -> Iterator[HitWarehouse]:
         ("clickhouse", "before_insert"),
         ("clickhouse", "before_commit"),
         ("clickhouse", "after_commit"),
+        pytest.param("postgresql", "before_insert", marks=pytest.mark.real_postgres),
         pytest.param("postgresql", "before_commit", marks=pytest.mark.real_postgres),
+        pytest.param("postgresql", "after_commit", marks=pytest.mark.real_postgres),
     ],
     indirect=["place"],
 )
 def test_a_sink_that_was_killed_loses_no_hit_and_stores_none_twice(
-    embedded: KafkaBroker, embedded_bootstrap: str, topic: str, place: str, warehouse: HitWarehouse, moment: str
+    kafka: RealKafka, broker: KafkaBroker, topic: str, place: str, warehouse: HitWarehouse, moment: str
 ) -> None:
-    with doomed_sink("embedded", embedded_bootstrap, topic, place, moment, "KILL") as killed:
+    with doomed_sink(kafka.bootstrap_servers, topic, place, moment, "KILL") as killed:
         assert killed.wait(60) == -signal.SIGKILL
     stored = sum(line.hits for line in warehouse.hits_per_variant())
     assert 0 < stored < HITS_SENT, "it died in its second batch"
     # The dead one is a member of its group until the session times out; a new group need not wait for that.
-    drain(embedded, warehouse, topic, group=f"after {topic}")
+    drain(broker, warehouse, topic, group=f"after {topic}")
     assert [(line.hits, line.variant) for line in warehouse.hits_per_variant()] == [(HITS_SENT, "red")]
-    assert {letter.value for letter in dead_letters(embedded, topic=f"{topic}.dead")} == {b"poison"}
+    assert {letter.value for letter in dead_letters(broker, topic=f"{topic}.dead")} == {b"poison"}
 
 
-@pytest.mark.real_kafka
 @pytest.mark.real_postgres
 def test_a_sink_that_froze_and_wakes_as_a_zombie_is_fenced(kafka: RealKafka, topic: str, postgres_url: str) -> None:
-    broker = filled(open_broker("real", kafka.bootstrap_servers), topic)
+    broker = filled(open_broker(kafka.bootstrap_servers), topic)
     with (
-        doomed_sink("real", kafka.bootstrap_servers, topic, postgres_url, "before_insert", "STOP") as zombie,
+        doomed_sink(kafka.bootstrap_servers, topic, postgres_url, "before_insert", "STOP") as zombie,
         closing(open_warehouse(postgres_url)) as warehouse,
     ):
         assert os.WIFSTOPPED(os.waitpid(zombie.pid, os.WUNTRACED)[1])

@@ -57,7 +57,8 @@ def member(broker: KafkaBroker, topic: str, url: str) -> Iterator[None]:
 
 def test_members_that_join_and_leave_under_load_store_every_hit_once(kafka: RealKafka, postgres_url: str) -> None:
     topic = f"hits-{uuid4().hex}"
-    broker = KafkaBroker(kafka.bootstrap_servers)
+    # A member hears of a rebalance at its next heartbeat.
+    broker = KafkaBroker(kafka.bootstrap_servers, source_extra={"heartbeat.interval.ms": 200})
     broker.ensure_topics([Topic(name=topic, partitions=6), Topic(name=f"{topic}.dead", partitions=1)])
     enough, sent = Event(), 0
 

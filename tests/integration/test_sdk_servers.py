@@ -16,7 +16,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from streams.kafka_broker import KafkaBroker
+from streams.messages import Topic
+from tests.support.kafka import RealKafka
 from usersplit.hits import decode_hit
+
+pytestmark = pytest.mark.real_kafka
 
 SDK = Path(__file__).parents[2] / "sdk"
 
@@ -49,19 +54,26 @@ def needs(module: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture
-def topic() -> str:
-    return f"hits-{uuid.uuid4()}"
+def bootstrap(kafka: RealKafka) -> str:
+    return kafka.bootstrap_servers
 
 
 @pytest.fixture
-def start(tmp_path: Path, topic: str, embedded_bootstrap: str) -> Start:
+def topic(bootstrap: str) -> str:
+    name = f"hits-{uuid.uuid4()}"
+    KafkaBroker(bootstrap).ensure_topics([Topic(name=name, partitions=2)])
+    return name
+
+
+@pytest.fixture
+def start(tmp_path: Path, topic: str, bootstrap: str) -> Start:
     def start_process(*arguments: str) -> subprocess.Popen[bytes]:
         path = os.pathsep.join(part for part in (str(SDK), os.environ.get("PYTHONPATH", "")) if part)
         with (tmp_path / "output").open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": path, "BOOTSTRAP": embedded_bootstrap, "TOPIC": topic},
+                env={**os.environ, "PYTHONPATH": path, "BOOTSTRAP": bootstrap, "TOPIC": topic},
                 stdout=output,
                 stderr=output,
             )
@@ -132,9 +144,7 @@ def units_in(bootstrap_servers: str, topic: str) -> list[str]:
 @needs("gunicorn")
 @pytest.mark.parametrize("kind", ["sync", "gthread"])
 @pytest.mark.parametrize("preload", [True, False], ids=["preload", "no preload"])
-def test_gunicorn(
-    start: Start, tmp_path: Path, embedded_bootstrap: str, topic: str, *, kind: str, preload: bool
-) -> None:
+def test_gunicorn(start: Start, tmp_path: Path, bootstrap: str, topic: str, *, kind: str, preload: bool) -> None:
     (tmp_path / "app.py").write_text(WSGI, encoding="utf-8")
     configuration = f"from usersplit.hooks import worker_exit\npreload_app = {preload}\nworker_class = {kind!r}\n"
     (tmp_path / "gunicorn.conf.py").write_text(configuration, encoding="utf-8")
@@ -145,13 +155,13 @@ def test_gunicorn(
     finally:
         server.send_signal(signal.SIGTERM)
         assert server.wait(40) == 0
-    units = units_in(embedded_bootstrap, topic)
+    units = units_in(bootstrap, topic)
     assert (len(units), len(set(units))) == (asked, asked)
 
 
 @needs("pyuwsgi")
 @pytest.mark.parametrize("option", ["--master", "--lazy-apps"], ids=["forked with the application", "lazy"])
-def test_uwsgi(start: Start, tmp_path: Path, embedded_bootstrap: str, topic: str, option: str) -> None:
+def test_uwsgi(start: Start, tmp_path: Path, bootstrap: str, topic: str, option: str) -> None:
     (tmp_path / "app.py").write_text(WSGI + "usersplit.hooks.flush_on_uwsgi_exit()\n", encoding="utf-8")
     port = free_port()
     options = ["--http-socket", f"127.0.0.1:{port}", "--master", "--processes", "2", "--enable-threads", "--need-app"]
@@ -162,7 +172,7 @@ def test_uwsgi(start: Start, tmp_path: Path, embedded_bootstrap: str, topic: str
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(40)
-    units = units_in(embedded_bootstrap, topic)
+    units = units_in(bootstrap, topic)
     assert (len(units), len(set(units))) == (asked, asked)
 
 
@@ -185,7 +195,7 @@ def show(number):
 
 @needs("celery")
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_celery(start: Start, tmp_path: Path, embedded_bootstrap: str, topic: str, pool: str) -> None:
+def test_celery(start: Start, tmp_path: Path, bootstrap: str, topic: str, pool: str) -> None:
     (tmp_path / "tasks.py").write_text(CELERY, encoding="utf-8")
     (tmp_path / "queue").mkdir()
     done = tmp_path / "done"
@@ -198,7 +208,7 @@ def test_celery(start: Start, tmp_path: Path, embedded_bootstrap: str, topic: st
     finally:
         worker.send_signal(signal.SIGTERM)
         worker.wait(40)
-    assert sorted(units_in(embedded_bootstrap, topic)) == sorted(f"unit-{number}" for number in range(20))
+    assert sorted(units_in(bootstrap, topic)) == sorted(f"unit-{number}" for number in range(20))
 
 
 @pytest.mark.parametrize(
@@ -219,9 +229,7 @@ with concurrent.futures.ProcessPoolExecutor(3) as pool:
     ],
     ids=["Process", "ProcessPoolExecutor"],
 )
-def test_children_of_multiprocessing(
-    start: Start, tmp_path: Path, embedded_bootstrap: str, topic: str, way: str
-) -> None:
+def test_children_of_multiprocessing(start: Start, tmp_path: Path, bootstrap: str, topic: str, way: str) -> None:
     script = f"""{LOGGING}
 import concurrent.futures, multiprocessing, time
 log("parent before")
@@ -234,7 +242,7 @@ log("parent after")
 """
     assert start("-c", script).wait(60) == 0, (tmp_path / "output").read_text()
     expected = [f"{number}{when}" for number in range(3) for when in ("", " later")]
-    assert sorted(units_in(embedded_bootstrap, topic)) == sorted([*expected, "parent before", "parent after"])
+    assert sorted(units_in(bootstrap, topic)) == sorted([*expected, "parent before", "parent after"])
 
 
 @pytest.mark.parametrize(
@@ -246,7 +254,7 @@ log("parent after")
     ids=["no handler", "a handler"],
 )
 def test_sigterm_delivers_and_then_does_what_it_did_before(
-    start: Start, tmp_path: Path, embedded_bootstrap: str, topic: str, *, before: str, code: int
+    start: Start, tmp_path: Path, bootstrap: str, topic: str, *, before: str, code: int
 ) -> None:
     script = f"""{LOGGING}
 import pathlib, signal, time
@@ -265,7 +273,7 @@ while True:  # a service at work, in the middle of anything
     until((tmp_path / "ready").exists, tmp_path / "output")
     process.send_signal(signal.SIGTERM)
     assert process.wait(40) == code
-    assert len(units_in(embedded_bootstrap, topic)) == 11
+    assert len(units_in(bootstrap, topic)) == 11
 
 
 def test_a_signal_that_is_ignored_stays_so(start: Start, tmp_path: Path) -> None:

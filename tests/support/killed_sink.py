@@ -1,8 +1,8 @@
 """A BI sink that dies, or freezes, at a given moment of its n-th store. A program, to be run as a process.
 
-Usage: python killed_sink.py TIER BOOTSTRAP_SERVERS TOPIC WAREHOUSE MOMENT SIGNAL STORES
+Usage: python killed_sink.py BOOTSTRAP_SERVERS TOPIC WAREHOUSE MOMENT SIGNAL STORES
 
-TIER: embedded or real, the kind of broker. WAREHOUSE: a URL of PostgreSQL or ClickHouse, or the path of a DuckDB file.
+WAREHOUSE: a URL of PostgreSQL or ClickHouse, or the path of a DuckDB file.
 MOMENT: before_insert, before_commit, after_commit. SIGNAL: KILL or STOP. STORES: at which store.
 """
 
@@ -41,9 +41,7 @@ class Doom:
             os.kill(os.getpid(), self._number)
 
 
-def open_broker(tier: str, bootstrap_servers: str) -> KafkaBroker:
-    if tier == "embedded":
-        return KafkaBroker(bootstrap_servers, embedded=True)
+def open_broker(bootstrap_servers: str) -> KafkaBroker:
     return KafkaBroker(bootstrap_servers, source_extra={"session.timeout.ms": 2000, "heartbeat.interval.ms": 300})
 
 
@@ -85,8 +83,8 @@ class DoomedWarehouse:
 
 def main() -> None:
     """Run the sink until its doom."""
-    tier, bootstrap_servers, topic, place, moment, number, stores = sys.argv[1:]
-    broker = open_broker(tier, bootstrap_servers)
+    bootstrap_servers, topic, place, moment, number, stores = sys.argv[1:]
+    broker = open_broker(bootstrap_servers)
     doomed: Any = DoomedWarehouse(open_warehouse(place), Doom(moment, signal.Signals[f"SIG{number}"], int(stores)))
     sink = BiSink(
         source=broker.source(f"sinks of {topic}"),

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine
 
 from commands.split_tests import SplitTestCommands
-from consumers.code_deployed import GROUP, CodeDeployedWatcher
-from events.checkpoints import position_of
+from consumers.code_deployed import CHECKPOINTS, GROUP, CodeDeployedWatcher
+from events.checkpoints import forget, position_of
+from events.database import write_transaction
 from events.facts import (
     REGISTRY,
     CodeDeployed,
@@ -187,6 +188,24 @@ def test_a_restart_goes_on_where_it_stopped_and_reading_again_records_nothing(
     restarted.start()
     assert restarted.step() == 0
     restarted.close()
+    assert len(facts(store, "green")) == 1
+
+
+def test_a_topic_that_is_read_again_from_its_beginning_records_nothing(
+    broker: MemoryBroker, sqlite_database: Engine, store: EventStore, watcher: CodeDeployedWatcher
+) -> None:
+    publish(sqlite_database, store, "green")
+    hit(broker, 1)
+    assert watcher.step() == 1
+    watcher.close()
+    with write_transaction(sqlite_database) as connection:
+        forget(connection, CHECKPOINTS)
+    again = watcher_of(broker, sqlite_database, store)
+    again.start()
+    assert [again.step() for _ in range(2)] == [0, 0]
+    again.close()
+    with sqlite_database.connect() as connection:
+        assert position_of(connection, f"{CHECKPOINTS}{HITS}:0") == 1
     assert len(facts(store, "green")) == 1
 
 
