@@ -2,11 +2,12 @@
 
 import ctypes
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from usersplit._errors import InvalidSetting
 from usersplit._hit_transport import Record, Refusal
 from usersplit._kafka_log import kafka_logger
 
@@ -59,6 +60,9 @@ class KafkaHitTransport:
             topic: where hits go.
             settings: further settings of librdkafka, with underscores in place of dots, e.g.
                 `security_protocol="SASL_SSL"`; they win over the SDK's own.
+
+        Raises:
+            InvalidSetting: the client refuses its settings: a name it does not know, a certificate that is not there.
         """
         self._topic = topic
         self._settings = {
@@ -66,6 +70,7 @@ class KafkaHitTransport:
             **_SETTINGS,
             **{name.replace("_", "."): value for name, value in settings.items()},
         }
+        _require_acceptable(self._settings)
         self._producer: Producer | None = None
         self._unreported = 0
         self._refused: Callable[[Refusal], None] | None = None
@@ -148,3 +153,21 @@ class KafkaHitTransport:
     def _refuse(self, record: Record, error: str, *, permanent: bool) -> None:
         if self._refused is not None:
             self._refused(Refusal(record, error, permanent))
+
+
+def _require_acceptable(settings: Mapping[str, Any]) -> None:
+    """Let the client look at its settings, in a producer that knows no broker and is gone again at once.
+
+    Without it, a misspelt setting would be met by the background thread, and cost every hit.
+
+    Raises:
+        InvalidSetting: it refuses them.
+    """
+    if any(map(callable, settings.values())):
+        return  # a callback, say for a token, is not to be called for nothing
+    try:
+        Producer({**settings, "bootstrap.servers": "", "log_level": 0})
+    except KafkaException as error:
+        raise InvalidSetting(f"Kafka's client refuses a setting: {error.args[0].str()}.") from error
+    except (TypeError, ValueError) as error:
+        raise InvalidSetting(f"Kafka's client refuses a setting: {error}.") from error

@@ -8,6 +8,7 @@ import pytest
 import usersplit
 from usersplit import DirectoryConfigs, HitLogger, InvalidSetting, MemoryHitTransport
 
+TASKS = Path("/proc/self/task")  # the threads of this process, those of Kafka's client too, where the system lists them
 GOOD: dict[str, Any] = {"bootstrap_servers": "kafka:9092", "app": "shop", "environment_name": "devel"}
 
 
@@ -34,6 +35,30 @@ GOOD: dict[str, Any] = {"bootstrap_servers": "kafka:9092", "app": "shop", "envir
 def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(InvalidSetting, match=f"^{name} must be"):
         usersplit.connect(configs=tmp_path, **{**GOOD, name: value})
+
+
+@pytest.mark.parametrize(
+    ("kafka", "sentence"),
+    [
+        ({"no.such.setting": 1}, 'No such configuration property: "no.such.setting"'),
+        ({"compression.type": "zippy"}, "zippy"),
+        ({"security.protocol": "SSL", "ssl.ca.location": "/not/there"}, "ssl.ca.location"),
+        ({"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN"}, "sasl.username"),
+        ({"linger.ms": object()}, "refuses a setting"),
+    ],
+)
+def test_what_kafkas_client_refuses_is_refused_at_once(tmp_path: Path, kafka: dict[str, Any], sentence: str) -> None:
+    threads = len(list(TASKS.iterdir())) if TASKS.exists() else 0
+    with pytest.raises(InvalidSetting, match=sentence):
+        usersplit.connect(configs=tmp_path, kafka=kafka, **GOOD)
+    assert not threads or len(list(TASKS.iterdir())) <= threads
+
+
+def test_a_client_that_was_made_has_no_connection_and_no_thread_of_kafka(tmp_path: Path) -> None:
+    usersplit.connect(configs=tmp_path, **GOOD).close()  # the client's library is loaded, and has started what it wants
+    threads = len(list(TASKS.iterdir())) if TASKS.exists() else 0
+    with usersplit.connect(configs=tmp_path, **GOOD):
+        assert not threads or len(list(TASKS.iterdir())) <= threads + 1  # the one that reads configs
 
 
 def test_write_ahead_needs_a_place() -> None:
