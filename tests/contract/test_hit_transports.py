@@ -240,8 +240,9 @@ def test_a_producer_that_failed_for_good_is_replaced(embedded_bootstrap: str) ->
     assert len(read_topic(embedded_bootstrap, topic, 1)) == 1
 
 
-def test_settings_that_the_client_refuses_drop_hits_and_raise_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    transport = KafkaHitTransport("localhost:1", no_such_setting="1")
+def test_settings_that_the_client_refuses_later_drop_hits_and_raise_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    # With a callback among them, the client is not asked before the first hit.
+    transport = KafkaHitTransport("localhost:1", no_such_setting="1", error_cb=print)
     with HitLogger(transport, app="a", environment_name="devel", interval_seconds=0.01) as logger:
         assert logger.log(test_key="k", variant="v", unit_type="user", unit_id=1)
         assert logger.flush(10)
