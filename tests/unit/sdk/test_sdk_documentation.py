@@ -1,5 +1,6 @@
 """What the SDK's documents show is true: their examples run, their tables are complete."""
 
+import inspect
 import re
 import sys
 import tempfile
@@ -44,3 +45,26 @@ def test_every_reason_is_explained() -> None:
 
 def test_every_drop_reason_is_explained() -> None:
     assert [reason for reason in get_args(usersplit.DropReason) if f"`{reason}`" not in GUIDE] == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "names",
+        "guests",
+        "testing",
+        "qa-overrides",
+        "user-groups",
+        "tracks",
+        "openfeature",
+        "conditions",
+        "config-documents",
+    ],
+)
+def test_the_guide_leads_to_every_page_of_the_sdk(page: str) -> None:
+    assert f"]({page}.md)" in GUIDE
+    assert (ROOT / "docs" / f"{page}.md").is_file()
+
+
+def test_every_argument_of_connect_is_in_the_guide() -> None:
+    assert [name for name in inspect.signature(usersplit.connect).parameters if f"`{name}`" not in GUIDE] == []
