@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
@@ -28,6 +28,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "variants": [{"name": "control", "control": True}, {"name": "green"}, {"name": LONG}],
 }
 PHONE: Final[ViewportSize] = {"width": 360, "height": 740}
+LOOKS: Final[tuple[Literal["light"], Literal["dark"]]] = ("light", "dark")
 ADDRESSES: Final = (
     "/",
     "/new",
@@ -71,10 +72,10 @@ def window(filled: Pages) -> Iterator[Page]:
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_a_page_can_be_read_in_light_and_in_the_dark_and_fits_a_phone(window: Page, address: str) -> None:
     page = seen(window, address)
-    for look in ("light", "dark"):
-        assert page.evaluate("document.body.classList.contains('body--dark')") is (look == "dark")
+    for look in LOOKS:
+        page.emulate_media(color_scheme=look)
+        page.wait_for_function("dark => document.body.classList.contains('body--dark') === dark", arg=look == "dark")
         assert page.evaluate(CONTRAST) == [], f"texts too pale, {look}"
-        page.get_by_role("button", name="Light or dark").click()
     wide = page.viewport_size
     page.set_viewport_size(PHONE)
     try:
@@ -82,6 +83,15 @@ def test_a_page_can_be_read_in_light_and_in_the_dark_and_fits_a_phone(window: Pa
         assert needed <= width, f"{needed - width} pixels wider than the phone"
     finally:
         page.set_viewport_size(wide or {"width": 1280, "height": 720})
+
+
+def test_a_person_chooses_light_or_dark_for_good(pages: Pages) -> None:
+    with pages.signed_in("vera", color_scheme="light") as page:
+        expect(page.locator("body")).not_to_have_class(re.compile("body--dark"))
+        page.get_by_role("button", name="Light or dark").click()
+        expect(page.locator("body")).to_have_class(re.compile("body--dark"))
+        page.reload()
+        expect(page.locator("body")).to_have_class(re.compile("body--dark"))
 
 
 def tab_to(page: Page, role: str, name: str) -> None:

@@ -189,7 +189,7 @@ def test_percents_follow_the_one_that_is_typed(pages: Pages) -> None:
         percents.nth(0).fill("15")
         expect(percents.nth(1)).to_have_value("5")
         percents.nth(0).fill("0.1")
-        expect(page.get_by_text("is not a whole number of split groups")).to_be_visible()
+        expect(page.get_by_text("0.1 % for variant 'control' is not a whole number of split groups")).to_be_visible()
 
 
 def test_what_people_type_is_shown_as_text(pages: Pages) -> None:
