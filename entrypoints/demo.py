@@ -122,11 +122,11 @@ class Demo:
     def leave_open(self) -> None:
         """Make two more tests that overlap, and leave them under way: so that there is something to steer on pages."""
         commands = self._usersplit.backbone.split_tests
-        for key, name, document in (
-            (BASKET, "Does a bigger basket sell more?", settings(50, [SPAIN], "bigger")),
-            (COLORS, "Do yellow coconuts sell better?", settings(40, [RUSSIA, SPAIN], "yellow")),
+        for key, name, issue_key, document in (
+            (BASKET, "Does a bigger basket sell more?", "SHOP-14", settings(50, [SPAIN], "bigger")),
+            (COLORS, "Do yellow coconuts sell better?", "SHOP-17", settings(70, [RUSSIA, SPAIN], "yellow")),
         ):
-            commands.create(self._request(), key=key, name=name, type="web", issue_key=f"SHOP-{len(key)}")
+            commands.create(self._request(), key=key, name=name, issue_key=issue_key)
             commands.propose_settings(self._request(), key, document)
             self._wait_until_current(key, settings_group=1)
             commands.publish(self._request(), key)

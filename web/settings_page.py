@@ -53,7 +53,7 @@ class SettingsPage:
         self._seen_position = test.entries[-1].position
         self._form = form_of(test.proposal or test.settings, visit.parts.now())
         self._original = to_text(self._form)
-        self._news = ui.element("div").classes("us-stack").style("margin-bottom: 16px").props("aria-live=polite")
+        self._news = ui.element("div").classes("us-stack us-news").props("aria-live=polite")
         with self._news:
             self._say_which()
         with ui.element("div").classes("us-settings"):

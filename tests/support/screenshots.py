@@ -47,6 +47,7 @@ def _take_all(browser: Browser, url: str) -> None:
             if name == "settings":
                 page.get_by_role("button", name="Preview").click()
                 page.get_by_text("Against what is in force now").wait_for()
+                page.evaluate("scrollTo(0, 0)")
             _take(page, f"{name}{look}")
         context.close()
 
