@@ -13,12 +13,14 @@ from tests.support.api import SETTINGS, Api, serving
 
 HIDDEN: Final = "hush_hush"
 UNKNOWN: Final = "never_made"
+HIDDEN_CIRCLE: Final = "quiet_circle"
 SEEN: Final = "big_photo"
 OTHERS: Final = ("boris", "dora", "quentin", "vera")
 SERVERS_KEEP: Final = {"/api/v1/configs", "/api/v1/configs/{key}"}
 """What servers were told of a test that was In Dev stays with them, and says only that it is over for them."""
 
 OF_TESTS: Final = "/api/v1/tests/{key}"
+OF_CIRCLES: Final = "/api/v1/user-groups/{key}"
 PLACE: Final = {"unit": "user:1", "environment": "devel"}
 VISIT: Final = {"user": {"id": "1", "split_group": 7, "attributes": {"country_id": 50}}}
 
@@ -60,6 +62,8 @@ def make_history(api: Api) -> None:
     assert HIDDEN in api.ask("boris", "GET", "/api/v1/overrides").text
     api.done("ann", "POST", f"/api/v1/tests/{HIDDEN}/unpublish")
     api.draft("never_published")
+    api.done("ann", "POST", "/api/v1/user-groups", json={"key": HIDDEN_CIRCLE, "name": "A quiet circle"})
+    api.done("ann", "POST", f"/api/v1/user-groups/{HIDDEN_CIRCLE}/conditions", json=SETTINGS["conditions"])
     api.live.refresh()
 
 
@@ -83,6 +87,7 @@ def test_no_answer_names_it(withdrawn: Api) -> None:
             for query in queries if name == OTHERS[0] else queries[:1]:
                 answer = withdrawn.ask(name, "GET", filled(path, SEEN) + query, follow_redirects=False)
                 assert HIDDEN not in answer.text, (name, path, query)
+                assert HIDDEN_CIRCLE not in answer.text, (name, path, query)
         everything = withdrawn.ask(name, "POST", "/api/v1/checks", json=VISIT)
         assert everything.status_code == 200, everything.text
         assert HIDDEN not in everything.text
@@ -94,6 +99,7 @@ def test_no_answer_names_it(withdrawn: Api) -> None:
 
 def test_its_author_and_superusers_do_see_it(withdrawn: Api) -> None:
     for name in ("ann", "root"):
+        assert HIDDEN_CIRCLE in withdrawn.ask(name, "GET", "/api/v1/user-groups").text
         assert HIDDEN in withdrawn.ask(name, "GET", "/api/v1/tests").text
         assert HIDDEN in withdrawn.ask(name, "GET", f"/api/v1/tests/{SEEN}/changelog").text
         assert HIDDEN in withdrawn.ask(name, "GET", f"/api/v1/tests/{SEEN}/settings").text
@@ -113,13 +119,14 @@ def shape(api: Api, name: str, method: str, path: str, key: str) -> Any:
     return answer.status_code, answer.text.replace(key, "KEY")
 
 
-def test_every_question_about_it_is_answered_as_about_a_test_that_never_was(withdrawn: Api) -> None:
-    ways = [(method, path) for method, path in asked(withdrawn) if path.startswith(OF_TESTS)]
-    assert len(ways) > 15
+@pytest.mark.parametrize(("prefix", "key"), [(OF_TESTS, HIDDEN), (OF_CIRCLES, HIDDEN_CIRCLE)])
+def test_every_question_about_it_is_answered_as_about_what_never_was(withdrawn: Api, prefix: str, key: str) -> None:
+    ways = [(method, path) for method, path in asked(withdrawn) if path.startswith(prefix)]
+    assert len(ways) > 10
     before = withdrawn.backbone.store.head()
     for name in OTHERS:
         for method, path in ways:
-            hidden = shape(withdrawn, name, method, path, HIDDEN)
+            hidden = shape(withdrawn, name, method, path, key)
             assert hidden == shape(withdrawn, name, method, path, UNKNOWN), (name, method, path)
             assert hidden[0] >= 400, (name, method, path, hidden)
     assert withdrawn.backbone.store.head() == before
