@@ -140,17 +140,32 @@ class ApiTokens:
             NotSignedIn: see `identity_of`.
         """
         parts = _FORM.fullmatch(text)
-        if parts is None:
+        row = None if parts is None else self._with_owner(parts[1])
+        if parts is None or row is None or not hmac.compare_digest(row.secret_hash, _hash(parts[2])):
             raise NotSignedIn("the API token is not valid")
+        return self._open(row)
+
+    def with_id(self, token_id: str) -> ValidToken:
+        """Return whom the token of this id speaks for; who asks knows already that it was shown.
+
+        Raises:
+            NotSignedIn: there is none, or it is over: see `identity_of`.
+        """
+        row = self._with_owner(token_id)
+        if row is None:
+            raise NotSignedIn("the API token is not valid")
+        return self._open(row)
+
+    def _with_owner(self, token_id: str) -> Row[Any] | None:
         query = (
             select(tokens_table, accounts_table.c.role, accounts_table.c.is_active)
             .join(accounts_table, accounts_table.c.name == tokens_table.c.account)
-            .where(tokens_table.c.token_id == parts[1])
+            .where(tokens_table.c.token_id == token_id)
         )
         with self._engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
-        if row is None or not hmac.compare_digest(row.secret_hash, _hash(parts[2])):
-            raise NotSignedIn("the API token is not valid")
+            return connection.execute(query).one_or_none()
+
+    def _open(self, row: Row[Any]) -> ValidToken:
         if row.revoked_at is not None:
             raise NotSignedIn("the API token was revoked")
         if row.expires_at is not None and row.expires_at <= self._now():

@@ -12,7 +12,7 @@ from typing import Final
 
 from itsdangerous import BadSignature, Signer
 
-from accounts.errors import AccountsError
+from accounts.errors import AccountsError, NotSignedIn
 from accounts.identity import Identity
 from accounts.remembered import TRUST_SECONDS
 from accounts.revision import Revision
@@ -101,13 +101,19 @@ class Entrance:
         self._known[token] = guest
         return guest
 
-    def is_ticket(self, ticket: str) -> bool:
-        """Return whether somebody with a token was handed this ticket."""
+    async def let_listen(self, ticket: str) -> None:
+        """Return if whoever shows this ticket was handed it for a token that may still evaluate. Asks the database.
+
+        Raises:
+            NotSignedIn: it is no ticket of ours, or its token is over.
+            NotAllowed: the token lacks the scope `evaluate` by now.
+        """
         try:
-            self._signer.unsign(ticket)
-        except BadSignature:
-            return False
-        return True
+            token_id = self._signer.unsign(ticket).decode()
+        except BadSignature as error:
+            raise NotSignedIn("the ticket is not valid; take the address that a bulk evaluation gave") from error
+        valid = await asyncio.to_thread(self._tokens.with_id, token_id)
+        valid.identity.require("evaluate")
 
     def _identity(self, token: bytes) -> Identity:
         identity = self._tokens.identity_of(token.decode("latin-1"))

@@ -158,8 +158,7 @@ class OfrepServer:
 
     async def _listen(self, scope: Scope, receive: Receive, send: Send, cors: _Headers) -> int:
         ticket = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [""])[0]
-        if not self._entrance.is_ticket(ticket):
-            raise OfrepError(401, "GENERAL", "the ticket is not valid; take the address that a bulk evaluation gave")
+        await self._entrance.let_listen(ticket)
         try:
             await self._events.serve(receive, send, cors)
         except TooManyStreams:

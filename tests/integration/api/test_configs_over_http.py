@@ -124,3 +124,12 @@ def test_the_event_stream_wants_a_ticket(running: Api) -> None:
     assert stream["type"] == "sse"
     assert stream["endpoint"]["requestUri"].startswith("/ofrep/v1/events?ticket=")
     assert running.ask("", "GET", "/ofrep/v1/events?ticket=forged.x").status_code == 401
+
+
+def test_a_ticket_of_a_token_that_is_over_opens_no_event_stream(running: Api) -> None:
+    (stream,) = ofrep(running, "vera", BULK).json()["eventStreams"]
+    (token,) = running.desk.tokens.of("vera")
+    running.desk.tokens.revoke(token.token_id, account="vera")
+    refused = running.ask("", "GET", stream["endpoint"]["requestUri"])
+    assert (refused.status_code, refused.json()["errorCode"]) == (401, "GENERAL")
+    assert "revoked" in refused.json()["errorDetails"]

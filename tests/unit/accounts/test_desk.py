@@ -265,6 +265,15 @@ def test_a_revoked_token_is_nobodys_and_only_its_owner_revokes_it(desk: Desk) ->
         desk.tokens.revoke("\0", account=None)
 
 
+def test_a_token_is_known_by_its_id_while_it_is_open(desk: Desk) -> None:
+    token, text = desk.tokens.create("ann", label="ci", scopes=["evaluate"])
+    assert desk.tokens.with_id(token.token_id).identity == desk.identity_of_token(text)
+    desk.tokens.revoke(token.token_id, account="ann")
+    for token_id in (token.token_id, "nobody's", ""):
+        with pytest.raises(NotSignedIn):
+            desk.tokens.with_id(token_id)
+
+
 def test_a_text_that_is_no_token_is_nobodys(desk: Desk) -> None:
     _, text = desk.tokens.create("ann", label="ci", scopes=["read"])
     for each in ("", "usersplit_", text[:-1], text + "x", text[:-1] + ("a" if text[-1] != "a" else "b"), "ü"):
