@@ -50,7 +50,9 @@ def users_of(
     key = _key(database, users)
     last = None if after is None else _readable(key, after)
     while True:
-        found = select(key.label("user_id")).select_from(users.sql()).where(*_wanted(users, conditions, split_groups))
+        found = (
+            select(key.label("user_id")).select_from(users.sql()).where(*_wanted(key, users, conditions, split_groups))
+        )
         if last is not None:
             found = found.where(key > last)
         statement: Statement = found.order_by(key).limit(batch_users)
@@ -72,7 +74,7 @@ def how_many(
 ) -> int:
     """Return how many users `users_of` would yield now; arguments and errors are the same."""
     key = _key(database, users)
-    counted = select(func.count()).select_from(users.sql()).where(*_wanted(users, conditions, split_groups))
+    counted = select(func.count()).select_from(users.sql()).where(*_wanted(key, users, conditions, split_groups))
     if after is not None:
         counted = counted.where(key > _readable(key, after))
     return int(database.rows(counted)[0][0])
@@ -94,9 +96,11 @@ def _readable(key: ColumnElement[UserId], identifier: UserId) -> UserId:
 
 
 def _wanted(
-    users: UsersTable, conditions: Conditions, split_groups: Collection[int] | None
+    key: ColumnElement[UserId], users: UsersTable, conditions: Conditions, split_groups: Collection[int] | None
 ) -> Iterator[ColumnElement[bool]]:
     yield predicate(conditions, users).met
+    # A user without an identifier is nobody that a walk could go on behind.
+    yield key.is_not(None)
     if split_groups is not None:
         # A variant of 0 % owns none.
         yield column(users.split_group).in_(sorted(split_groups)) if split_groups else false()

@@ -64,9 +64,11 @@ def test_everybody_whom_the_evaluator_lets_in_is_walked_once_in_order_and_from_w
 
 def test_identifiers_that_are_texts_ascend_byte_by_byte(place: Place) -> None:
     names: Sequence[str] = ["a", "B", "b", "A", "ä", "z", "Z", "_", "10", "9", "é", "e\u0301", "🙂", "a b", "a'b", "%"]
-    place.fill([{"user_id": n, "split_group": 1, "name": name, "small": n} for n, name in enumerate(names)])
+    named = [{"user_id": n, "split_group": 1, "name": name, "small": n} for n, name in enumerate([*names, None, None])]
+    place.fill(named)
     walk = UsersWalk(place.database, BY_NAME, EVERYBODY)
     expected = sorted(names, key=str.encode)
+    assert walk.how_many() == len(expected), "who has no identifier cannot be walked"
     assert walked(walk, batch_users=3) == expected
     for last, following in pairwise(expected):
         assert walked(walk, after=last)[0] == following

@@ -13,16 +13,22 @@ from audience.errors import TooManyConditions
 from audience.live import LiveNumbers
 from tests.support.audience_conditions import conditions, meets, users
 from tests.support.audience_users import CATALOG, USERS, Place, users_place
+from tests.support.postgres import PostgresServer
 from usersplit.conditions import Conditions, parse
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LAW = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large])
 
 
-@pytest.fixture(scope="module", params=["duckdb", "clickhouse"])
+@pytest.fixture(scope="module", params=["duckdb", "postgresql", "clickhouse"])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    with users_place(request.param) as opened:
-        yield opened
+    if request.param != "postgresql":
+        with users_place(request.param) as other:
+            yield other
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.new_database() as url, users_place("postgresql", url) as postgres:
+        yield postgres
 
 
 @LAW
