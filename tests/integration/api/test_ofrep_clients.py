@@ -21,6 +21,10 @@ def served(api: Api) -> Iterator[tuple[Api, str]]:
     api.draft("big_photo", settings=SETTINGS)
     for step in ("publish", "start"):
         api.done("ann", "POST", f"/api/v1/tests/big_photo/{step}")
+    groups = "/api/v1/user-groups"
+    api.done("ann", "POST", groups, json={"key": "premium", "name": "Premium"})
+    api.done("ann", "POST", f"{groups}/premium/conditions", json=SETTINGS["conditions"])
+    api.done("ann", "POST", f"{groups}/premium/activate")
     api.live.refresh()
     stop = threading.Event()
     following = threading.Thread(target=api.live.follow, args=(stop,), daemon=True)
@@ -69,6 +73,15 @@ def test_pythons_provider_gets_variants_reasons_and_errors(served: tuple[Api, st
     assert client.get_boolean_details("big_photo", True, EvaluationContext("42", RUSSIAN)).error_code is not None  # noqa: FBT003 - a default
 
 
+def test_pythons_provider_gets_a_user_group_as_a_boolean(served: tuple[Api, str]) -> None:
+    api, url = served
+    client = python_client(url, token_of(api))
+    member = client.get_boolean_details("premium", False, EvaluationContext("42", {"country_id": 50}))  # noqa: FBT003 - a default
+    assert (member.value, member.variant, member.reason) == (True, "on", "TARGETING_MATCH")
+    outside = client.get_boolean_details("premium", True, EvaluationContext("42", {"country_id": 1}))  # noqa: FBT003 - a default
+    assert (outside.value, outside.variant, outside.reason) == (False, "off", "DEFAULT")
+
+
 def test_a_forged_token_gives_pythons_provider_the_default(served: tuple[Api, str]) -> None:
     _, url = served
     refused = python_client(url, "forged").get_string_details("big_photo", "x", EvaluationContext("42", RUSSIAN))
@@ -85,6 +98,8 @@ def test_javascripts_server_provider_gets_the_same(served: tuple[Api, str], node
         # This provider takes an answer without a value for an error; the code's default counts, which is what it means.
         assert client.ask({"key": "big_photo", "context": {**context, "country_id": 1}})["value"] == "the default"
         assert client.ask({"key": "never", "context": context})["errorCode"] == "FLAG_NOT_FOUND"
+        member = client.ask({"key": "premium", "type": "boolean", "context": context})
+        assert (member["value"], member["reason"]) == (True, "TARGETING_MATCH")
         assert client.ask({"key": "big_photo", "context": RUSSIAN})["errorCode"] == "TARGETING_KEY_MISSING"
         assert client.ask({"key": "big_photo", "type": "boolean", "context": context})["errorCode"] == "TYPE_MISMATCH"
 
