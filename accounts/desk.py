@@ -27,6 +27,7 @@ class Desk:
         passwords: makes and compares hashes.
         session_secrets: sign sessions, the newest first; none: those that the database keeps.
         session_seconds: how long a session lasts.
+        over_https: whether browsers come by https alone.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Desk:
         passwords: Passwords | None = None,
         session_secrets: Sequence[str] = (),
         session_seconds: int = 7 * 24 * 3600,
+        over_https: bool = False,
     ) -> None:
         self.engine = engine
         self._now = now
@@ -46,7 +48,7 @@ class Desk:
         self.tokens = ApiTokens(engine, now, self.revision)
         self._remembered = RememberedTokens(self.tokens, self.revision, now=now, monotonic=monotonic)
         keys = SigningKeys(lambda: session_secrets or kept_keys(engine), monotonic)
-        self.sessions = Sessions(keys, seconds=session_seconds)
+        self.sessions = Sessions(keys, seconds=session_seconds, over_https=over_https)
         self._attempts = Attempts(monotonic)
 
     def sign_in(self, name: str, password: str, *, address: str) -> tuple[Identity, str]:

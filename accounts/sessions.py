@@ -11,7 +11,10 @@ from typing import Final
 from accounts.signing import SigningKeys
 
 COOKIE: Final = "usersplit_session"
-"""The cookie's name."""
+"""The cookie's name where browsers may come without https."""
+
+SAFE_COOKIE: Final = f"__Host-{COOKIE}"
+"""Its name where they come by https alone: browsers let no other host of the domain set a cookie that is called so."""
 
 _SALT: Final = "usersplit.session.1"
 
@@ -31,11 +34,16 @@ class Sessions:
     Args:
         keys: sign them; whoever has one can be anybody.
         seconds: how long a session lasts.
+        over_https: whether browsers come by https alone.
+
+    Attributes:
+        cookie: the cookie's name.
     """
 
-    def __init__(self, keys: SigningKeys, *, seconds: int) -> None:
+    def __init__(self, keys: SigningKeys, *, seconds: int, over_https: bool = False) -> None:
         self.keys = keys
         self.seconds = seconds
+        self.cookie = SAFE_COOKIE if over_https else COOKIE
 
     def write(self, name: str, epoch: int) -> str:
         """Return the value of the cookie of a new session."""

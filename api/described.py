@@ -18,7 +18,12 @@ _OPEN_TO_STRANGERS: Final = frozenset({"/api/v1/session"})
 _SCHEMES: Final = {
     "token": {"type": "http", "scheme": "bearer", "description": "An API token"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API token"},
-    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "A signed-in browser"},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "A signed-in browser; called `__Host-usersplit_session` where it comes by https",
+    },
 }
 
 _PROBLEM: Final = {

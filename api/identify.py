@@ -11,7 +11,6 @@ from accounts.desk import Desk
 from accounts.errors import CrossSite, NotByToken
 from accounts.identity import Identity, Permission
 from accounts.origin import SAFE_METHODS, is_our_own
-from accounts.sessions import COOKIE
 from api.audit import note_identity
 
 
@@ -24,7 +23,8 @@ def identity_of(connection: HTTPConnection, desk: Desk, *, public_url: str = "")
     """
     headers = connection.headers
     authorization, api_key = headers.get("authorization", ""), headers.get("x-api-key", "")
-    identity = desk.identity_of(authorization=authorization, api_key=api_key, cookie=connection.cookies.get(COOKIE, ""))
+    cookie = connection.cookies.get(desk.sessions.cookie, "")
+    identity = desk.identity_of(authorization=authorization, api_key=api_key, cookie=cookie)
     note_identity(connection, identity)
     # Behind the identity, so that the audit line can name who was made to ask.
     changes = connection.scope.get("method", "GET") not in SAFE_METHODS

@@ -62,7 +62,7 @@ def finish(request: Request, state: Word = "", code: Word = "", error: Word = ""
     else:
         response = _led_on(request, finished)
     # Whatever came of it: an answer counts once.
-    response.delete_cookie(BEGUN_COOKIE, path=CALLBACK, httponly=True, samesite="lax")
+    response.delete_cookie(BEGUN_COOKIE, path=CALLBACK, httponly=True, secure=is_secure(request), samesite="lax")
     return response
 
 

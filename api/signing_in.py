@@ -11,7 +11,6 @@ from accounts.errors import CrossSite
 from accounts.identity import Identity, Permission, Role
 from accounts.openid import OpenIdDesk
 from accounts.origin import is_foreign
-from accounts.sessions import COOKIE
 from api.audit import address_of, note_change, note_identity, note_sign_in
 from api.identify import Needs
 
@@ -53,7 +52,12 @@ def set_session_cookie(request: Request, response: Response, cookie: str) -> Non
     """Hand the browser its session: out of reach for scripts, and for requests that other sites make it send."""
     desk: Desk = request.app.state.desk
     response.set_cookie(
-        COOKIE, cookie, max_age=desk.sessions.seconds, httponly=True, secure=is_secure(request), samesite="lax"
+        desk.sessions.cookie,
+        cookie,
+        max_age=desk.sessions.seconds,
+        httponly=True,
+        secure=is_secure(request),
+        samesite="lax",
     )
 
 
@@ -87,7 +91,7 @@ def sign_out(request: Request, everywhere: bool = False) -> Response:  # noqa: F
     if is_foreign(request.headers, public_url=request.app.state.public_url):
         raise CrossSite
     desk: Desk = request.app.state.desk
-    identity = desk.sign_out(request.cookies.get(COOKIE, ""), everywhere=everywhere)
+    identity = desk.sign_out(request.cookies.get(desk.sessions.cookie, ""), everywhere=everywhere)
     if identity is not None:
         note_identity(request, identity)
         note_change(request, f"signed out {'everywhere' if everywhere else 'here'}")
@@ -97,7 +101,8 @@ def sign_out(request: Request, everywhere: bool = False) -> Response:  # noqa: F
         account = desk.directory.find(identity.name)
         if account is not None and "openid" in account.signs_in_by:
             response = JSONResponse(SignedOut(continue_at=SIGN_OUT).model_dump())
-    response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+    # As it was set, or a browser keeps it.
+    response.delete_cookie(desk.sessions.cookie, httponly=True, secure=is_secure(request), samesite="lax")
     return response
 
 

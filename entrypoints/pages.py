@@ -7,7 +7,6 @@ from fastapi import FastAPI
 from accounts.desk import Desk
 from accounts.identity import Identity
 from accounts.openid import OpenIdDesk
-from accounts.sessions import COOKIE
 from api.nowhere import Nowhere
 from api.openid import PLACE
 from entrypoints.backbone import Backbone, now
@@ -33,7 +32,7 @@ def mount_pages(  # noqa: PLR0913 - what pages are made of, wired by name
     """Serve the pages at every address that `app` does not answer itself. Once in a process: NiceGUI is a global."""
 
     def person_of(cookies: Mapping[str, str]) -> Identity | None:
-        cookie = cookies.get(COOKIE, "")
+        cookie = cookies.get(desk.sessions.cookie, "")
         return desk.identity_of_session(cookie) if cookie else None
 
     parts = Parts(

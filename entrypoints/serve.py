@@ -172,6 +172,7 @@ def open_desk(backbone: Backbone, settings: ServeSettings) -> Desk:
         monotonic=time.monotonic,
         session_secrets=settings.session_secrets(),
         session_seconds=settings.session_hours * 3600,
+        over_https=settings.public_url.startswith("https:"),
     )
 
 

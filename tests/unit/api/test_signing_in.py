@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from accounts.sessions import COOKIE
+from accounts.sessions import COOKIE, Sessions
 from tests.support.api import Api
 from tests.support.people import PASSWORD
 
@@ -28,10 +28,22 @@ def test_a_person_signs_in_looks_and_signs_out(api: Api) -> None:
     assert api.refused("", "GET", "/api/v1/me") == (401, "NotSignedIn")
 
 
-def test_the_cookie_is_for_https_only_where_browsers_come_by_it(api: Api) -> None:
+def test_where_browsers_come_by_https_the_cookie_is_safe_from_eavesdroppers_and_from_other_hosts(api: Api) -> None:
     api.app.state.public_url = "https://split.example.com"
-    signed = api.ask("", "POST", "/api/v1/session", json=ANN, headers={"Origin": "https://split.example.com"})
-    assert "secure" in signed.headers["set-cookie"].lower()
+    api.desk.sessions = Sessions(api.desk.sessions.keys, seconds=3600, over_https=True)
+    origin = {"Origin": "https://split.example.com"}
+    signed = api.ask("", "POST", "/api/v1/session", json=ANN, headers=origin).headers["set-cookie"].lower()
+    assert signed.startswith("__host-usersplit_session=")
+    assert {"secure", "path=/"} <= {part.strip() for part in signed.split(";")}
+    assert "domain" not in signed
+    ours = api.ask("", "POST", "/api/v1/session", json=ANN, headers=origin).headers["set-cookie"].split(";")[0]
+    assert api.done("", "GET", "/api/v1/me", headers={"Cookie": ours})["name"] == "ann"
+    tossed = {"Cookie": ours.removeprefix("__Host-")}
+    api.client.cookies.clear()
+    assert api.refused("", "GET", "/api/v1/me", headers=tossed) == (401, "NotSignedIn")
+    out = api.ask("", "DELETE", "/api/v1/session", headers={"Cookie": ours, **origin}).headers["set-cookie"].lower()
+    assert out.startswith("__host-usersplit_session=")
+    assert {"secure", "max-age=0"} <= {part.strip() for part in out.split(";")}
 
 
 def test_a_cookie_that_was_kept_opens_nothing_after_signing_out(api: Api) -> None:
