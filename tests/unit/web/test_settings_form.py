@@ -6,9 +6,9 @@ import pytest
 
 from audience.catalog import load_catalog
 from domain.settings import parse_proposal
-from events.facts import FilterUsed
+from events.facts import FilterUsed, ProposedVariant
 from projections.current_settings import CurrentSettings
-from projections.proposals import CurrentVariant
+from projections.proposals import CurrentVariant, Proposal
 from web.settings_form import (
     SettingsForm,
     VariantRow,
@@ -187,3 +187,21 @@ def test_what_is_wrong_with_several_variants_together_is_said_of_all_of_them() -
     form.variants[0].percent = form.variants[1].percent = "60"
     checked = check(form, CATALOG)
     assert (set(checked.problems), dict(checked.of_variants)) == ({"variants"}, {})
+
+
+def test_the_form_of_a_proposal_that_waits_shows_that_proposal() -> None:
+    waiting = Proposal(
+        settings_group=4,
+        starts_at=datetime(2026, 5, 1, tzinfo=UTC),
+        ends_at=datetime(2026, 7, 1, tzinfo=UTC),
+        conditions="[]",
+        filters=(),
+        variants=(ProposedVariant(name="control", groups=24, is_control=True), ProposedVariant(name="red", groups=48)),
+        split_equally=False,
+    )
+    form = form_of(waiting, NOW)
+    assert (form.ends_at, form.conditions, form.split_equally) == ("2026-07-01T00:00", [], False)
+    assert [(each.name, each.percent, each.control) for each in form.variants] == [
+        ("control", "1", True),
+        ("red", "2", False),
+    ]
