@@ -247,3 +247,12 @@ def test_code_that_cannot_be_read_is_said(tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().err
     assert "broken.py cannot be read" in said
     assert "none.py cannot be read" in said
+
+
+def test_a_server_is_asked_with_a_token_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("USERSPLIT_TOKEN", raising=False)
+    assert main(["https://usersplit.example.com", str(tmp_path / "split_tests.py")]) == 2
+    assert "USERSPLIT_TOKEN" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
