@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
 from typing import Final, TypeAlias, cast
 
-from usersplit._compiled_check import CLIENT_TYPES, TEST_USER
+from usersplit._compiled_check import CLIENT_TYPES, TEST_USER, has_few_groups
 from usersplit._config import SplitTestConfig
 from usersplit._split_groups import SPLIT_GROUPS
 from usersplit._units import Environment, Guest, User
@@ -140,10 +140,10 @@ def _lines(config: SplitTestConfig, fused: FusedExpressions, constants: Constant
         return [f"if {conditions[0]}:", f" {given}"]
     table, names = constants.name(config.variant_by_group), constants.name(config.variants)
     tests = [fused.expression(TEST_USER.root)] if config.status == "in_dev" else []
-    # The conditions first: with its attributes read, a leaf costs less than a look into the table.
     tests += conditions
     if 0 in config.variant_by_group[1:]:
-        tests.append(f"(index := {table}[group])")
+        # With its attributes read, a leaf costs less than a look into the table, unless that ends it for most units.
+        tests.insert(0 if has_few_groups(config.variant_by_group) else len(tests), f"(index := {table}[group])")
         given = f"found[{key}] = {names}[index]"
     else:  # every split group has a variant
         given = f"found[{key}] = {names}[{table}[group]]"

@@ -85,7 +85,10 @@ def compile_drawn(
     """
     constants = Constants()
     has_system_clock = now_ns is time.time_ns
-    lines = [*_ENVIRONMENT_LINES, *_client_lines(client_key, constants), *_source_lines(conditions)]
+    lines = [*_ENVIRONMENT_LINES, *_client_lines(client_key, constants)]
+    if has_few_groups(variant_by_group):
+        lines += _group_first_lines(variant_by_group, constants)
+    lines += _source_lines(conditions)
     tests = [expression(TEST_USER.root, constants, _SOURCES)] if for_test_users else []
     if not conditions.is_everybody:
         tests.append(expression(conditions.root, constants, _SOURCES))
@@ -103,6 +106,22 @@ def compile_drawn(
     ]
     shared = _BY_THE_SYSTEM_CLOCK if has_system_clock else {**_SHARED, "now_ns": now_ns}
     return cast("Check", compiled(_PARAMETERS, lines, constants, shared))
+
+
+def has_few_groups(variant_by_group: Sequence[int]) -> bool:
+    """Answer whether so many split groups have no variant that to look there first spares most units the rest."""
+    return variant_by_group.count(0) > SPLIT_GROUPS // 4
+
+
+def _group_first_lines(variant_by_group: Sequence[int], constants: Constants) -> list[str]:
+    # Only for no: whether a unit without a split group has to be reported depends on the conditions.
+    is_unit = "(type(unit) is User or type(unit) is Guest)"
+    is_group = f"type(group) is int and group > 0 and group <= {SPLIT_GROUPS}"
+    return [
+        "group = unit.split_group",
+        f"if {is_unit} and {is_group} and not {constants.name(variant_by_group)}[group]:",
+        " return None",
+    ]
 
 
 def _in_variant(dates_ns: tuple[int, int] | None, constants: Constants, *, has_system_clock: bool) -> str:

@@ -81,6 +81,8 @@ ALL_GROUPS = [
     for first, name in ((1, "control"), (2, "red"))
 ]
 
+MOST_GROUPS = [{"name": "red", "split_groups": list(range(2, 2301))}]
+
 
 def documents(key: str = "green_button") -> st.SearchStrategy[Any]:
     changes = st.fixed_dictionaries(
@@ -88,7 +90,7 @@ def documents(key: str = "green_button") -> st.SearchStrategy[Any]:
             "status": st.sampled_from(["running", "running", "running", "in_dev", "paused", "finished", "draft"]),
             "type": st.sampled_from(["web", "web", "client", "mixed"]),
             "settings_group": st.sampled_from([3, 3, 3, 0]),
-            "variants": st.sampled_from([SOME_GROUPS, ALL_GROUPS]),
+            "variants": st.sampled_from([SOME_GROUPS, MOST_GROUPS, ALL_GROUPS]),
             "result": st.sampled_from(
                 [{"variant": "red", "scope": "worldwide"}, {"variant": "control", "scope": "conditions"}]
             ),
@@ -274,6 +276,20 @@ def test_nothing_of_a_document_becomes_source_text(status: str) -> None:
     user = User(id=1, split_group=2, attributes={"city": INJECTION, "is_test_user": True})
     assert checker.get_active_variant("green_button", user) == INJECTION
     assert checker.active_variants(user) == {"green_button": INJECTION}
+
+
+def test_of_a_small_test_most_units_are_told_apart_without_a_look_at_their_profile() -> None:
+    class Profile(dict[str, object]):
+        def get(self, name: str, default: object = None) -> object:
+            reads.append(name)
+            return super().get(name, default)
+
+    reads: list[str] = []
+    checker = Checker(MemoryConfigs([config_document()]), now_ns=lambda: _nanoseconds(EDGE))
+    for group, answer in ((77, None), (2, "red")):
+        user = User(id=1, split_group=group, attributes=Profile(is_test_user=True))
+        assert checker.get_active_variant("green_button", user) == answer
+        assert bool(reads) is (answer is not None)
 
 
 @pytest.mark.parametrize(
