@@ -148,7 +148,7 @@ def ours(broker: KafkaBroker, topic: str, warehouse: HitWarehouse, *, messages: 
     draining.start()
     while sum(warehouse.offsets(topic).values()) < messages:
         assert draining.is_alive(), "the sink failed"
-        time.sleep(0.02)
+        time.sleep(0.05)
     drained = Drained(time.perf_counter() - started, time.process_time() - cpu, hits)
     stop.set()
     draining.join()

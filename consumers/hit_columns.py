@@ -13,7 +13,7 @@ of polars' reader of Avro, which needs a proof besides that no record shifted an
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from usersplit.hits import HIT_SCHEMA_ID
 from warehouse.hits import HITS_SCHEMA
 
-LARGEST_BYTES: Final = 2**31 - 2**16
-"""What `read_columns` takes at once: Arrow's views know their text's place by a number of 32 bits."""
+# Arrow's views know the place of their text by a number of 32 bits.
+_LARGEST_BYTES: Final = 2**31 - 2**16
 
 _Bytes: TypeAlias = NDArray[np.uint8]
 _Words: TypeAlias = NDArray[np.uint64]
@@ -73,15 +73,26 @@ class HitColumns:
     may_hold_nul: bool
 
 
-def read_columns(values: Sequence[bytes]) -> HitColumns:
-    """Read what can be read at once, of `LARGEST_BYTES` at most. Never raises for what a message holds."""
-    lengths: _Numbers = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
+def read_columns(values: Sequence[bytes | None]) -> HitColumns:
+    """Read what can be read at once. Never raises for what a message holds; one without a value is as an empty one."""
+    try:
+        lengths: _Numbers = np.fromiter(map(len, cast("Sequence[bytes]", values)), dtype=np.int64, count=len(values))
+    except TypeError:  # one of them is None
+        return read_columns([value or b"" for value in values])
+    if len(values) > 1 and int(lengths.sum()) > _LARGEST_BYTES:
+        middle = len(values) // 2
+        return _joined([read_columns(values[:middle]), read_columns(values[middle:])])
+    data = b"".join([*cast("Sequence[bytes]", values), _PADDING])
     starts = np.cumsum(lengths) - lengths
-    data = b"".join([*values, _PADDING])
-    parts = [
-        _read_in_step(data, starts[first : first + _IN_STEP], lengths[first : first + _IN_STEP])
-        for first in range(0, len(values), _IN_STEP)
-    ]
+    return _joined(
+        [
+            _read_in_step(data, starts[first : first + _IN_STEP], lengths[first : first + _IN_STEP])
+            for first in range(0, len(values), _IN_STEP)
+        ]
+    )
+
+
+def _joined(parts: Sequence[HitColumns]) -> HitColumns:
     return HitColumns(
         hits=pa.concat_tables([HITS_SCHEMA.empty_table(), *(part.hits for part in parts)]),
         read=np.concatenate([np.zeros(0, dtype=np.bool_), *(part.read for part in parts)]),

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from consumers.hit_columns import LARGEST_BYTES, read_columns
+from consumers.hit_columns import read_columns
 from consumers.hit_validity import faults_of
 from usersplit.hits import MalformedHit, decode_hit
 from warehouse.hits import COLUMNS, HITS_SCHEMA
@@ -40,16 +40,12 @@ class DecodedHits:
 
 def decode_hits(values: Sequence[bytes | None]) -> DecodedHits:
     """Decode and check a batch of messages of the hits topic. Never raises for what a message holds."""
-    # A message without a value is as poisonous as an empty one.
-    present = [value or b"" for value in values]
-    if len(present) > 1 and sum(map(len, present)) > LARGEST_BYTES:
-        return _decode_halves(present)
-    columns = read_columns(present)
+    columns = read_columns(values)
     places = np.flatnonzero(columns.read)
     poison: dict[int, str] = {}
     hits = columns.hits
-    if len(places) < len(present):
-        others = {int(place): present[place] for place in np.flatnonzero(~columns.read)}
+    if len(places) < len(values):
+        others = {place: values[place] or b"" for place in np.flatnonzero(~columns.read).tolist()}
         frame, read_places = _one_by_one(others, poison)
         hits, places = _merged(hits, places, frame, read_places)
     faults = faults_of(pl.DataFrame(hits), may_hold_nul=columns.may_hold_nul)
@@ -59,13 +55,6 @@ def decode_hits(values: Sequence[bytes | None]) -> DecodedHits:
     return DecodedHits(
         hits=hits, poison=tuple(Poison(index=index, reason=reason) for index, reason in sorted(poison.items()))
     )
-
-
-def _decode_halves(values: Sequence[bytes]) -> DecodedHits:
-    middle = len(values) // 2
-    first, second = decode_hits(values[:middle]), decode_hits(values[middle:])
-    later = [Poison(index=middle + bad.index, reason=bad.reason) for bad in second.poison]
-    return DecodedHits(hits=pa.concat_tables([first.hits, second.hits]), poison=(*first.poison, *later))
 
 
 def _one_by_one(values: Mapping[int, bytes], poison: dict[int, str]) -> tuple[pl.DataFrame, list[int]]:

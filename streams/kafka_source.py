@@ -57,6 +57,7 @@ class KafkaSource:
         # Of every partition that is ours, the offset that it started from.
         self._owned: dict[TopicPartition, int] = {}
         self._moved: set[TopicPartition] = set()
+        self._only_topic = ""
         self._failure: StreamError | None = None
         self._closed = False
 
@@ -93,6 +94,7 @@ class KafkaSource:
                 self._owned.pop(name, None)
             self._moved.update(names)
 
+        self._only_topic = topics[0] if len(topics) == 1 else ""
         self._consumer.subscribe(list(topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost)
 
     def poll(self, *, max_messages: int, timeout_seconds: float) -> list[Message]:
@@ -101,7 +103,7 @@ class KafkaSource:
 
     def poll_runs(self, *, max_messages: int, timeout_seconds: float) -> list[MessageRun]:
         """See `RunSource.poll_runs`."""
-        return _in_runs(self._read(min(max_messages, _RUN_MESSAGES), timeout_seconds))
+        return _in_runs(self._read(min(max_messages, _RUN_MESSAGES), timeout_seconds), self._only_topic)
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         """See `Source.pause`."""
@@ -195,13 +197,13 @@ def read_message(raw: KafkaMessage) -> Message:
     )
 
 
-def _in_runs(found: Sequence[KafkaMessage]) -> list[MessageRun]:
+def _in_runs(found: Sequence[KafkaMessage], only_topic: str) -> list[MessageRun]:
     if not found:
         return []
     numbers: list[int | None] = list(map(KafkaMessage.partition, found))
     places: NDArray[np.int64] = np.array(numbers, dtype=np.int64)
-    topics = list(map(KafkaMessage.topic, found))
-    if topics.count(topics[-1]) < len(topics):
+    if not only_topic:
+        topics = list(map(KafkaMessage.topic, found))
         known = {place: at for at, place in enumerate(set(zip(topics, numbers, strict=True)))}
         places = np.array([known[place] for place in zip(topics, numbers, strict=True)])
     bounds = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(found)]
