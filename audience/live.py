@@ -107,15 +107,15 @@ class LiveNumbers:
         """
         if not affordable([edited]):
             raise TooManyConditions
-        kept = self._kept
-        met = None if kept is None else _met(kept.combinations, edited)
-        if kept is None or met is None:
+        kept, met = self._answer_to(edited)
+        while kept is None or met is None:
+            # So many others may ask at the same moment that one refresh does not remember all of them.
             self._asked.append(edited)
-            self.refresh()
-            kept = self._kept
-            met = None if kept is None else _met(kept.combinations, edited)
-        if kept is None or met is None:  # pragma: no cover - the refresh has just coded these very conditions
-            raise RuntimeError("the kept table lacks conditions that it was just made for; this is a bug, report it")
+            with self._refreshing:
+                # Whoever counted while this one waited may have counted for both.
+                if self._answer_to(edited)[1] is None:
+                    self._kept = self._counted()
+            kept, met = self._answer_to(edited)
         users = np.where(met, kept.users, 0)
         by_kind = np.bincount(kept.kind_of, weights=users, minlength=kept.kinds.shape[1])
         shared = (kept.kinds @ by_kind).astype(np.int64).tolist()
@@ -125,6 +125,10 @@ class LiveNumbers:
             as_of=kept.as_of,
             assumed=assumed_filters(edited, self._users),
         )
+
+    def _answer_to(self, edited: Conditions) -> tuple[_Kept | None, Truth | None]:
+        kept = self._kept
+        return kept, None if kept is None else _met(kept.combinations, edited)
 
     def _counted(self) -> _Kept:
         watched = dict(self._watched)
