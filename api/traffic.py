@@ -12,13 +12,13 @@ from api.overrides import OverrideEnvironment
 from api.parts import Here
 from api.refusals import NoWarehouse
 from api.rendering import rendered
-from api.sight import seen_test
+from api.sight import onlooker, seen_test
 from api.texts import AwareMoment, KeyInPath
 from domain.evenness import evenness
-from projections import current_settings
+from projections import current_settings, test_list
 from warehouse.traffic import HitTraffic, Span, UnitsShown
 
-router = APIRouter(prefix="/api/v1/tests/{key}", tags=["traffic"])
+router = APIRouter(prefix="/api/v1", tags=["traffic"])
 
 _DAY: Final = timedelta(days=1)
 
@@ -58,6 +58,16 @@ class TrafficDocument(TypedDict):
     evenness: EvennessDocument
 
 
+class RecentDocument(TypedDict):
+    """The hits of every test that had any, a number for each bucket, by key; those that QA forced are left out."""
+
+    environment: OverrideEnvironment
+    since: datetime
+    until: datetime
+    bucket_seconds: int
+    hits: dict[str, list[int]]
+
+
 async def _traffic(request: Request) -> HitTraffic:
     """Return what counts hits.
 
@@ -73,7 +83,9 @@ async def _traffic(request: Request) -> HitTraffic:
 TrafficHere: TypeAlias = Annotated[HitTraffic, Depends(_traffic)]
 
 
-@router.get("/traffic", summary="Hits per variant over time, and their evenness", response_model=TrafficDocument)
+@router.get(
+    "/tests/{key}/traffic", summary="Hits per variant over time, and their evenness", response_model=TrafficDocument
+)
 def get_traffic(  # noqa: PLR0913, PLR0917 - the bounds of a chart
     identity: Reader,
     parts: Here,
@@ -114,5 +126,32 @@ def get_traffic(  # noqa: PLR0913, PLR0917 - the bounds of a chart
                 p_value=even.p_value if even else None,
                 alarming=even.is_alarming if even else False,
             ),
+        )
+    )
+
+
+@router.get("/traffic", summary="Hits of all tests over time", response_model=RecentDocument)
+def get_recent(  # noqa: PLR0913, PLR0917 - as above
+    identity: Reader,
+    parts: Here,
+    clock: Clock,
+    traffic: TrafficHere,
+    since: Annotated[AwareMoment | None, Query(description="The beginning; a day before the end by default")] = None,
+    until: Annotated[AwareMoment | None, Query(description="The end, excluded; now by default")] = None,
+    bucket_seconds: Annotated[int, Query(ge=1, le=31 * 86_400, description="How much one number stands for")] = 3600,
+    environment: OverrideEnvironment = "production",
+) -> Response:
+    """Count in the warehouse the hits of the tests that you may see: whether anything is going on at all."""
+    end = until or clock()
+    span = Span(since=since or end - _DAY, until=end, bucket=timedelta(seconds=bucket_seconds), environment=environment)
+    with parts.reading() as connection:
+        visible = test_list.visible_keys(connection, onlooker(identity))
+    return rendered(
+        RecentDocument(
+            environment=environment,
+            since=span.since,
+            until=span.until,
+            bucket_seconds=bucket_seconds,
+            hits={key: list(hits) for key, hits in sorted(traffic.recent(span).items()) if key in visible},
         )
     )

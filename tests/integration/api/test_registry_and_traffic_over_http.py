@@ -51,15 +51,15 @@ def counted(peopled_sqlite_file: Path, tmp_path: Path, hits: MemoryHits) -> Iter
         yield api
 
 
-def store(hits: MemoryHits, variants: list[str], at: datetime) -> None:
+def store(hits: MemoryHits, variants: list[str], at: datetime, *, key: str = "green_button", first: int = 0) -> None:
     rows: list[dict[str, Any]] = [
         dict.fromkeys(HITS_SCHEMA.names, "")
-        | {"hit_id": str(UUID(int=(7 << 76) | number)), "occurred_at": at, "test_key": "green_button"}
+        | {"hit_id": str(UUID(int=(7 << 76) | number)), "occurred_at": at, "test_key": key}
         | {"settings_group": 1, "variant": variant, "unit_type": "user", "unit_id": str(number), "split_group": 1}
         | {"environment": "production", "forced": False}
-        for number, variant in enumerate(variants)
+        for number, variant in enumerate(variants, start=first)
     ]
-    part = OffsetRange(topic="hits", partition=0, first=0, next=len(rows))
+    part = OffsetRange(topic="hits", partition=0, first=first, next=first + len(rows))
     hits.store(pa.Table.from_pylist(rows, schema=HITS_SCHEMA), [part])
 
 
@@ -79,6 +79,13 @@ def test_hits_are_counted_by_variant_over_time_with_their_evenness(counted: Api,
     assert even["alarming"] is False
     earlier = counted.done("vera", "GET", f"{TESTS}/green_button/traffic?until=2026-01-02T00:00:00Z&bucket_seconds=60")
     assert (earlier["lines"], earlier["since"]) == ([], "2026-01-01T00:00:00Z")
+    recent = counted.done("vera", "GET", "/api/v1/traffic")
+    assert {key: sum(hits) for key, hits in recent["hits"].items()} == {"green_button": 100}
+    assert counted.done("vera", "GET", "/api/v1/traffic?environment=devel")["hits"] == {}
+    counted.draft("secret")
+    store(hits, ["control"], now - timedelta(minutes=90), key="secret", first=100)
+    assert counted.done("vera", "GET", "/api/v1/traffic")["hits"] == recent["hits"]
+    assert counted.done("ann", "GET", "/api/v1/traffic")["hits"].keys() == {"green_button", "secret"}
     devel = counted.done("vera", "GET", f"{TESTS}/green_button/traffic?environment=devel")
     assert (devel["lines"], devel["evenness"]["p_value"]) == ([], None)
 
@@ -95,4 +102,5 @@ def test_a_chart_that_is_none_is_refused(counted: Api, api: Api) -> None:
         assert counted.refused("vera", "GET", path + query) == (422, error)
     assert counted.refused("vera", "GET", f"{TESTS}/secret/traffic") == (404, "SplitTestNotFound")
     assert counted.done("ann", "GET", f"{TESTS}/secret/traffic")["evenness"]["units"] == {}
-    assert api.refused("vera", "GET", f"{TESTS}/x/traffic") == (409, "NoWarehouse")
+    for nothing in (f"{TESTS}/x/traffic", "/api/v1/traffic"):
+        assert api.refused("vera", "GET", nothing) == (409, "NoWarehouse")
