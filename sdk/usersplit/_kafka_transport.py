@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, libversion
 
 from usersplit._errors import InvalidSetting
 from usersplit._hit_transport import Record, Refusal
@@ -32,6 +32,9 @@ _SETTINGS: Final[dict[str, Any]] = {
     # As the Java clients do it, so that others can find a unit's partition.
     "partitioner": "murmur2_random",
 }
+
+ASKED_FROM_LIBRDKAFKA: Final = 0x020B0000
+"""Version 2.11. Older ones take a second to let go of a producer, which a service shall not wait for at its start."""
 
 _PURGE_SECONDS: Final = 1.0
 
@@ -63,6 +66,7 @@ class KafkaHitTransport:
 
         Raises:
             InvalidSetting: the client refuses its settings: a name it does not know, a certificate that is not there.
+                (Before librdkafka 2.11 every hit is refused then.)
         """
         self._topic = topic
         self._settings = {
@@ -163,6 +167,8 @@ def _require_acceptable(settings: Mapping[str, Any]) -> None:
     Raises:
         InvalidSetting: it refuses them.
     """
+    if libversion()[1] < ASKED_FROM_LIBRDKAFKA:
+        return
     if any(map(callable, settings.values())):
         return  # a callback, say for a token, is not to be called for nothing
     try:
