@@ -1,13 +1,12 @@
 """Split tests: the list, the properties, the managers."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from accounts.identity import Identity
 from api.changes import Creation, Receipt, Steering, etag
 from api.cursors import After, Limit, cursor_of, parts_of
 from api.identify import Reader
@@ -18,7 +17,7 @@ from api.rendering import rendered
 from api.sight import onlooker, seen_test
 from api.texts import KeyInPath, StorableText
 from domain.lifecycle import Action, possible_actions
-from domain.people import can_manage
+from domain.people import Actor, can_manage
 from domain.split_test import Status
 from projections import test_list
 from projections.test_list import ListedSplitTest, Place, Wanted
@@ -128,9 +127,10 @@ def list_tests(  # noqa: PLR0913, PLR0917 - the filters of the list
     with parts.reading() as connection:
         page = test_list.page(connection, onlooker(identity), wanted, limit=limit, after=place)
         missing = missing_servers.read(connection)
+    actor = identity.actor
     return rendered(
         SplitTestPage(
-            tests=[document_of(row, missing, identity) for row in page.rows],
+            tests=[document_of(row, missing, actor) for row in page.rows],
             total=page.total,
             next=None if page.next is None else cursor_of([page.next.created_at.isoformat(), page.next.key]),
         )
@@ -160,7 +160,7 @@ def get(parts: Here, missing_servers: MissingServersHere, identity: Reader, key:
     with parts.reading() as connection:
         row = seen_test(connection, identity, key)
         missing = missing_servers.read(connection)
-    return rendered(document_of(row, missing, identity), headers={"ETag": etag(row.version)})
+    return rendered(document_of(row, missing, identity.actor), headers={"ETag": etag(row.version)})
 
 
 @router.patch("/{key}", summary="Edit properties")
@@ -177,7 +177,10 @@ def change_managers(order: Steering, key: KeyInPath, changed: ChangedManagers) -
     return order.done(key, appended)
 
 
-def document_of(row: ListedSplitTest, missing: MissingServers, identity: Identity) -> SplitTestDocument:
+_ACTIONS: Final = {status.value: list(possible_actions(status)) for status in Status}
+
+
+def document_of(row: ListedSplitTest, missing: MissingServers, actor: Actor) -> SplitTestDocument:
     """Return a line of the list as a document."""
     return SplitTestDocument(
         key=row.key,
@@ -198,8 +201,8 @@ def document_of(row: ListedSplitTest, missing: MissingServers, identity: Identit
         version=row.version,
         not_laid_out_on=list(missing.by_key.get(row.key, ())),
         live_servers=missing.live,
-        possible_actions=list(possible_actions(Status(row.status))),
-        i_manage=can_manage(identity.actor, row.managers),
+        possible_actions=_ACTIONS[row.status],
+        i_manage=can_manage(actor, row.managers),
     )
 
 

@@ -53,6 +53,7 @@ class Reading:
         self._projections = tuple(projections)
         self._catching_up = Lock()
         self._locks = registry.lock_for_readers(projections)
+        self._last: tuple[Sequence[Any], Standing] = ((), Standing(head=0, serving={}))
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -86,16 +87,10 @@ class Reading:
     def _begin(self, connection: Connection) -> Standing:
         with named_errors():
             rows = self._rows(connection)
-        standing = Standing(
-            head=rows[0][0],
-            serving={
-                name: Generation(
-                    name=name, generation=generation, version=version, position=position, state=state, reason=reason
-                )
-                for _, name, generation, version, position, state, reason in rows
-                if name is not None
-            },
-        )
+        known_rows, standing = self._last
+        if rows != known_rows:
+            standing = _standing(rows)
+            self._last = rows, standing
         registry.remember_serving(connection, standing.serving)
         connection.execution_options(**{_STOOD: standing})
         return standing
@@ -121,6 +116,17 @@ class Reading:
             if is_followed and generation.position < standing.head:
                 return True
         return False
+
+
+def _standing(rows: Sequence[Any]) -> Standing:
+    serving = {
+        name: Generation(
+            name=name, generation=generation, version=version, position=position, state=state, reason=reason
+        )
+        for _, name, generation, version, position, state, reason in rows
+        if name is not None
+    }
+    return Standing(head=rows[0][0], serving=serving)
 
 
 _STOOD: Final = "usersplit_stood"
