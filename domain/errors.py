@@ -91,7 +91,10 @@ class NameMissing(RuleBroken):
     """A test or a user group needs a name on one line."""
 
     def __init__(self) -> None:
-        super().__init__("the name is empty or has more than one line; give a name of one line")
+        super().__init__(
+            "the name is empty, or has a line break or a character that does not print (some emoji bring one along);"
+            " type a name of one line"
+        )
 
 
 class WrongType(RuleBroken):
