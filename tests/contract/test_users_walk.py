@@ -18,7 +18,7 @@ from tests.support.audience_users import CATALOG, USERS, Place, users_place
 from tests.support.postgres import PostgresServer
 from usersplit.conditions import Catalog, Conditions, Filter, parse
 
-LAW = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large])
+LAW = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large])
 EVERYBODY: Final = Circle(conditions=parse([], CATALOG))
 BY_NAME: Final = UsersTable(
     name="users", id="name", split_group="split_group", columns={"small": MappedColumn(text="small")}

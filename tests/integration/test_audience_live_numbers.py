@@ -88,13 +88,16 @@ def test_only_an_attribute_or_a_moment_that_is_new_is_counted_anew(place: Place)
     assert database.asked == 3
 
 
-def test_more_people_than_are_remembered_ask_something_new_at_once_and_all_are_answered(place: Place) -> None:
-    place.fill([{"user_id": n, "split_group": 1, "seen_at": NOON.replace(day=1 + n)} for n in range(28)])
+def test_more_people_than_are_remembered_ask_something_new_at_once_and_all_are_answered(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audience.live._EDITS_REMEMBERED", 2)
+    place.fill([{"user_id": n, "split_group": 1, "seen_at": NOON.replace(day=1 + n)} for n in range(8)])
     live = LiveNumbers(place.database, USERS, now=lambda: NOON)
-    asked = {n: at_least(NOON.replace(day=1 + n).isoformat(), "seen_at") for n in range(28)}
+    asked = {n: at_least(NOON.replace(day=1 + n).isoformat(), "seen_at") for n in range(8)}
     with ThreadPoolExecutor(len(asked)) as people:
         found = people.map(lambda number: (number, live.numbers(asked[number]).users), asked)
-        assert dict(found) == {number: 28 - number for number in asked}
+        assert dict(found) == {number: 8 - number for number in asked}
 
 
 def test_numbers_are_those_of_their_moment_until_the_next_refresh(place: Place) -> None:
