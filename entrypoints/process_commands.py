@@ -56,7 +56,9 @@ def _last_words(name: str) -> Iterator[None]:
 
 
 projector = _process("projector", processes.run_projector, "Keep the read models up with the log.")
-preparer = _process("preparer", processes.run_preparer, "Prepare proposed settings: draw split groups, count overlaps; count user groups.")
+preparer = _process(
+    "preparer", processes.run_preparer, "Prepare proposed settings: draw split groups, count users and user groups."
+)
 relay = _process("relay", processes.run_relay, "Publish facts and configs to Kafka; one leads, others stand by.")
 agent = _process("agent", processes.run_agent, "Keep one config file per test on this server.")
 laid_out = _process("laid-out", processes.run_laid_out, "Keep what the servers have laid out, and who fell silent.")
