@@ -275,7 +275,19 @@ def read_json(file: Any) -> Any:
 
 
 def _prepare(backbone: Backbone, key: str) -> None:
-    """Prepare here and now; the preparer process may be faster, which is just as well."""
+    """Prepare here and now; the preparer process may be faster, which is just as well.
+
+    Where users are counted, but not by this terminal, it is left to who counts them: the test would have no estimate.
+    """
+    if backbone.audience is None:
+        with backbone.reading() as connection:
+            users_are_counted = current_settings.are_counted(connection)
+        if users_are_counted:
+            click.echo(
+                "Left to the preparer's process, which counts users; for this terminal USERSPLIT_USERS_URL is not set. "
+                "How far it is: preparations"
+            )
+            return
     backbone.preparer.prepare(key)
     with backbone.reading() as connection:
         settings = current_settings.get(connection, key)

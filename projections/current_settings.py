@@ -216,6 +216,13 @@ def unprepared(connection: Connection) -> list[CurrentSettings]:
     return sorted((_settings(row) for row in connection.execute(query)), key=lambda settings: settings.key)
 
 
+def are_counted(connection: Connection) -> bool:
+    """Say whether users were counted for any settings in force of a test that is not over."""
+    table = live_tables(connection, PROJECTION)[_NAME]
+    query = select(table.c.key).where(table.c.base_rate.is_not(None), table.c.status.in_(_OPEN_STATUSES)).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def _apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]) -> None:
     facts = of_split_tests(facts)
     rows = KeyedRows(connection, tables[_NAME], keys_of(facts))

@@ -113,6 +113,16 @@ def test_a_user_group_is_counted_as_its_conditions_change_and_when_somebody_asks
     )
 
 
+def test_a_terminal_that_does_not_count_leaves_it_to_who_does(terminal: Terminal, write: Callable[[Any], str]) -> None:
+    terminal.done("users", "generate", "--users", "2000")
+    terminal.done("propose", "green_button", write(proposal(VARIANTS)))
+    users_url = terminal.environment.pop("USERSPLIT_USERS_URL")
+    assert "Left to the preparer's process" in terminal.done("propose", "green_button", write(proposal({"a": 50})))
+    assert "settings group 2 is proposed" in terminal.done("preparations")
+    terminal.environment["USERSPLIT_USERS_URL"] = users_url
+    assert "smallest effect" in terminal.done("propose", "green_button", write(proposal({"a": 20, "b": 20})))
+
+
 def test_without_users_there_is_no_preview(terminal: Terminal, write: Callable[[Any], str]) -> None:
     del terminal.environment["USERSPLIT_USERS_URL"]
     assert "set USERSPLIT_USERS_URL" in terminal.refused("preview", "green_button", write(proposal(VARIANTS)))
