@@ -101,7 +101,12 @@ def test_from_a_managers_command_to_a_row_in_bi(terminal: Terminal, tmp_path: Pa
         terminal.done("create", KEY, "--name", "Green button")
         terminal.done("propose", KEY, str(settings))
         terminal.done("publish", KEY)
-        wait_until("the config of the test In Dev is laid out", lambda: status_on_the_server(configs) == "in_dev")
+        # Eleven processes start at once: on a busy machine that alone takes most of a minute.
+        wait_until(
+            "the config of the test In Dev is laid out",
+            lambda: status_on_the_server(configs) == "in_dev",
+            timeout_seconds=120,
+        )
 
         service = stack.enter_context(
             usersplit.connect(
