@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from events.lifecycle_codec import LIFECYCLE_SCHEMA_ID, lifecycle_schema
-from streams.topics import HITS, LIFECYCLE
+from streams.topics import HIT_REPORTS, HITS, LIFECYCLE
+from usersplit.hit_reports import HIT_REPORT_SCHEMA, HIT_REPORT_SCHEMA_ID
 from usersplit.hits import HIT_SCHEMA, HIT_SCHEMA_ID
 
 _ABOUT: Final = {"doc", "aliases", "order"}
@@ -39,6 +40,9 @@ def registered_schemas() -> tuple[RegisteredSchema, ...]:
     """Return every version of every subject, sorted by both."""
     return (
         RegisteredSchema(subject=f"{HITS}-value", version=1, id=HIT_SCHEMA_ID, text=_one_line(HIT_SCHEMA)),
+        RegisteredSchema(
+            subject=f"{HIT_REPORTS}-value", version=1, id=HIT_REPORT_SCHEMA_ID, text=_one_line(HIT_REPORT_SCHEMA)
+        ),
         RegisteredSchema(
             subject=f"{LIFECYCLE}-value", version=1, id=LIFECYCLE_SCHEMA_ID, text=_one_line(lifecycle_schema())
         ),

@@ -15,6 +15,7 @@ from typing import Final
 
 from streams.messages import Message, OutgoingMessage
 from streams.ports import Broker, DeliveryFailed, Producer, StreamError
+from streams.read_out import messages_until_now
 from streams.topics import DEAD_HITS, HITS
 
 # The header of a note: the id of the letter that was dropped.
@@ -109,8 +110,8 @@ def dead_letters(broker: Broker, *, topic: str = DEAD_HITS) -> Iterator[DeadLett
         UnknownTopic: the topic was never created.
     """
     # Notes come after their letters: the topic is read twice, rather than all letters held.
-    dropped = {name for message in _messages(broker, topic) if (name := _dropped_by(message))}
-    for message in _messages(broker, topic):
+    dropped = {name for message in messages_until_now(broker, topic) if (name := _dropped_by(message))}
+    for message in messages_until_now(broker, topic):
         if not _dropped_by(message) and _letter_id(message) not in dropped:
             yield _read(message)
 
@@ -171,18 +172,6 @@ def _send(broker: Broker, messages: Sequence[OutgoingMessage]) -> int:
     finally:
         producer.close()
     return len(messages)
-
-
-def _messages(broker: Broker, topic: str) -> Iterator[Message]:
-    reader = broker.log_reader(topic)
-    try:
-        ends = reader.end_offsets()
-        seen = dict.fromkeys(ends, 0)
-        while any(seen[partition] < end for partition, end in ends.items()):
-            yield from reader.poll(max_messages=1000, timeout_seconds=0.5)
-            seen.update(reader.position())
-    finally:
-        reader.close()
 
 
 def _letter_id(message: Message) -> str:

@@ -60,6 +60,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "rebuild": "entrypoints.projection_commands:rebuild",
         "dead-letters": "entrypoints.operator_commands:dead_letters",
         "hits": "entrypoints.operator_commands:hits",
+        "lost-hits": "entrypoints.lost_hits_command:lost_hits",
         "servers": "entrypoints.server_commands:servers",
         "republish": "entrypoints.server_commands:republish",
         "healthy": "entrypoints.health_command:healthy",

@@ -4,6 +4,7 @@ from streams.messages import Topic
 
 HITS = "usersplit.hits"
 DEAD_HITS = "usersplit.hits.dead-letters"
+HIT_REPORTS = "usersplit.hits.reports"
 LIFECYCLE = "usersplit.lifecycle"
 CONFIGS = "usersplit.configs"
 LAID_OUT = "usersplit.laid-out"
@@ -24,6 +25,8 @@ def all_topics(*, hit_partitions: int) -> tuple[Topic, ...]:
         Topic(name=HITS, partitions=hit_partitions, config={"retention.ms": str(7 * _DAY_MS)}),
         # A dead letter waits for a person, who may be on holiday.
         Topic(name=DEAD_HITS, partitions=1, config={"retention.ms": str(90 * _DAY_MS)}),
+        # All reports, not the newest alone: the difference of two tells on which day hits were lost.
+        Topic(name=HIT_REPORTS, partitions=1, config={"retention.ms": str(90 * _DAY_MS)}),
         # The log of record is the event store; the topic keeps everything so that a new reader sees it from the start.
         Topic(name=LIFECYCLE, partitions=1, config={"retention.ms": "-1", **_LARGE}),
         # One partition and compaction: the newest document of every test, in one order (see docs/config-documents.md).

@@ -15,6 +15,7 @@ from usersplit._hit_attributes import NO_ATTRIBUTES, attributes_fault, attribute
 from usersplit._hit_buffer import USUAL_LENGTH, HitBuffer
 from usersplit._hit_encoding import HitEncoder
 from usersplit._hit_record import BufferedHit, HitOrigin
+from usersplit._hit_reporting import HitReporter
 from usersplit._hit_sender import HitSender
 from usersplit._hit_spool import HitSpool
 from usersplit._hit_transport import HitTransport
@@ -80,12 +81,13 @@ class HitLogger:
         require_at_least("remembered_exposures", remembered_exposures, 0)
         require_positive_seconds("interval_seconds", interval_seconds)
         account = HitAccount()
+        origin = HitOrigin(app=app, host=host, environment_name=environment_name)
         self._buffer = HitBuffer(capacity=capacity, capacity_bytes=capacity_bytes)
         sender = HitSender(
             buffer=self._buffer,
             account=account,
             transport=transport,
-            encoder=HitEncoder(HitOrigin(app=app, host=host, environment_name=environment_name)),
+            encoder=HitEncoder(origin),
             spool=None
             if spool_directory is None
             else HitSpool(spool_directory, max_bytes=spool_bytes, lost=account.lose_spooled, recovered=account.recover),
@@ -97,6 +99,7 @@ class HitLogger:
             buffer=self._buffer,
             account=account,
             sender=sender,
+            reporter=HitReporter(origin=origin, transport=transport, now_ns=now_ns),
             exposures=self._exposures,
             interval_seconds=interval_seconds,
             monotonic=time.monotonic,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
+from usersplit.hit_reports import HitReport, decode_hit_report
 from usersplit.hits import Hit, decode_hit
 
 Record: TypeAlias = tuple[bytes, bytes]
@@ -50,6 +51,18 @@ class HitTransport(Protocol):
         """Wait at most so long for acknowledgements, refuse the rest, let go of the connection. Idempotent."""
         ...
 
+    def send_report(self, report: Record, told: Callable[[bool], None]) -> None:
+        """Send a report of what became of hits (`usersplit.hit_reports`), which is no hit: `outstanding` leaves it out.
+
+        Never blocks. `told` learns once whether it was acknowledged, from within `send_report`, `poll` and
+        `close_reports` only. A report that raises counts as one that was not.
+        """
+        ...
+
+    def close_reports(self, timeout_seconds: float) -> None:
+        """Wait at most so long for the acknowledgement of a report. Comes after `close`, for the last report does."""
+        ...
+
     def abandon(self) -> None:
         """Forget a connection inherited from a parent process, without touching it, and without blocking."""
         ...
@@ -59,11 +72,12 @@ class MemoryHitTransport:
     """Keeps the records in memory, for tests of services.
 
     While `available` is False it takes nothing, like a broker that is away. While `error` is not "" every record is
-    refused for that reason, for good if `permanent`.
+    refused for that reason, for good if `permanent`. Reports meet the same; those that arrive are in `reports`.
     """
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.report_records: list[Record] = []
         self.available = True
         self.error = ""
         self.permanent = True
@@ -73,6 +87,11 @@ class MemoryHitTransport:
     def hits(self) -> list[Hit]:
         """The hits that arrived, in order."""
         return [decode_hit(value) for _, value in self.records]
+
+    @property
+    def reports(self) -> list[HitReport]:
+        """The reports of what became of hits that arrived, in order."""
+        return [decode_hit_report(value) for _, value in self.report_records]
 
     def bind(self, refused: Callable[[Refusal], None]) -> None:
         """See `HitTransport`."""
@@ -99,9 +118,20 @@ class MemoryHitTransport:
     def close(self, timeout_seconds: float) -> None:
         """See `HitTransport`. The records stay, to be looked at."""
 
+    def send_report(self, report: Record, told: Callable[[bool], None]) -> None:
+        """See `HitTransport`."""
+        is_taken = self.available and not self.error
+        if is_taken:
+            self.report_records.append(report)
+        told(is_taken)
+
+    def close_reports(self, timeout_seconds: float) -> None:
+        """See `HitTransport`. The reports stay, to be looked at."""
+
     def abandon(self) -> None:
         """See `HitTransport`. The parent's records are the parent's."""
         self.records = []
+        self.report_records = []
 
 
 def _nobody(refusal: Refusal) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from usersplit._exposures import Exposures
 from usersplit._hit_accounting import HitAccount, HitStats, Tally
 from usersplit._hit_buffer import HitBuffer
+from usersplit._hit_reporting import HitReporter
 from usersplit._hit_sender import HitSender
 from usersplit._shutdown import close_at_exit_of_multiprocessing
 
@@ -32,6 +33,7 @@ class HitWorker:
         buffer: HitBuffer,
         account: HitAccount,
         sender: HitSender,
+        reporter: HitReporter,
         exposures: Exposures | None,
         interval_seconds: float,
         monotonic: Callable[[], float],
@@ -43,6 +45,7 @@ class HitWorker:
         self.closing = False
         self._account = account
         self._sender = sender
+        self._reporter = reporter
         self._exposures = exposures
         self._interval_seconds = interval_seconds
         self._monotonic = monotonic
@@ -124,6 +127,7 @@ class HitWorker:
         self.running = False
         self._account.begin()
         self._sender.after_fork_in_child()
+        self._reporter.begin()
         self.buffer.clear()
         if self._exposures is not None:
             self._exposures.forget_all()
@@ -137,6 +141,7 @@ class HitWorker:
                 if not self._sender.step(closing=self.closing):
                     self._wait()
                 self._warn_of_drops(_WARN_SECONDS)
+                self._reporter.look(self.stats)
             except Exception:  # the thread outlives whatever it meets; a dead one would end in a full buffer
                 _logger.exception("A step of sending hits failed; the next one goes on.")
                 self._wake.wait(self._interval_seconds)
@@ -147,6 +152,10 @@ class HitWorker:
             _logger.exception("The end of sending hits failed.")
         self._settle()
         self._warn_of_drops(0)
+        try:
+            self._reporter.finish(self.stats())
+        except Exception:  # nobody waits for it but BI, which has the log of the service as well
+            _logger.exception("The last report of hits failed.")
         self._step_done.set()
 
     def _has_ended(self) -> bool:

@@ -10,10 +10,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, libve
 from usersplit._errors import InvalidSetting
 from usersplit._hit_transport import Record, Refusal
 from usersplit._kafka_log import kafka_logger
+from usersplit._kafka_reports import KafkaReports
 
 _logger = logging.getLogger("usersplit.kafka")
 
 HITS_TOPIC: Final = "usersplit.hits"
+_REPORTS_SUFFIX: Final = ".reports"
 
 _SETTINGS: Final[dict[str, Any]] = {
     "acks": "all",
@@ -60,7 +62,7 @@ class KafkaHitTransport:
 
         Args:
             bootstrap_servers: "host:port,host:port".
-            topic: where hits go.
+            topic: where hits go; reports of what became of them go to the same name with ".reports" behind it.
             settings: further settings of librdkafka, with underscores in place of dots, e.g.
                 `security_protocol="SASL_SSL"`; they win over the SDK's own.
 
@@ -76,6 +78,7 @@ class KafkaHitTransport:
         }
         _require_acceptable(self._settings)
         self._producer: Producer | None = None
+        self._reports = KafkaReports(self._settings, topic + _REPORTS_SUFFIX)
         self._unreported = 0
         self._refused: Callable[[Refusal], None] | None = None
 
@@ -116,6 +119,7 @@ class KafkaHitTransport:
         """See `HitTransport`."""
         if self._producer is not None:
             self._producer.poll(timeout_seconds)
+        self._reports.poll()
 
     def outstanding(self) -> int:
         """See `HitTransport`. The client's own events are counted too until they are polled; hence never too few."""
@@ -131,6 +135,14 @@ class KafkaHitTransport:
             producer.purge()
             self._unreported += producer.flush(_PURGE_SECONDS)
 
+    def send_report(self, report: Record, told: Callable[[bool], None]) -> None:
+        """See `HitTransport`."""
+        self._reports.send(report, told)
+
+    def close_reports(self, timeout_seconds: float) -> None:
+        """See `HitTransport`."""
+        self._reports.close(timeout_seconds)
+
     def abandon(self) -> None:
         """See `HitTransport`.
 
@@ -141,6 +153,7 @@ class KafkaHitTransport:
         if self._producer is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
             self._producer = None
+        self._reports.abandon()
         self._unreported = 0
 
     def _connected(self) -> Producer:

@@ -4,15 +4,14 @@ The schema's id is fixed here, so that a service needs no registry to write and 
 the one that ClickHouse, Kafka Connect and Flink expect of a topic with a registry.
 """
 
-import json
 import struct
 from dataclasses import dataclass
-from importlib import resources
 from io import BytesIO
 from typing import Any, Final
 
 import fastavro
 
+from usersplit._avro import codec_schema, schema_text
 from usersplit._errors import UserSplitError
 from usersplit._hit_attributes import attributes_fault
 
@@ -29,7 +28,7 @@ __all__ = [
 
 HIT_SCHEMA_ID: Final = 1
 # Read once with the module's own code, beside which it lies in the wheel: without it there is nothing to encode with.
-HIT_SCHEMA: Final = resources.files("usersplit").joinpath("schemas", "hit.avsc").read_text(encoding="utf-8")
+HIT_SCHEMA: Final = schema_text("hit")
 
 HIT_PREFIX: Final = struct.pack(">bI", 0, HIT_SCHEMA_ID)
 _INT_LIMIT: Final = 2**31
@@ -135,15 +134,6 @@ def decode_hit(value: bytes) -> Hit:
     return hit
 
 
-def _codec_schema() -> Any:
-    """Return the parsed schema with plain numbers: the logical type would make and read datetimes, at a price."""
-    schema = json.loads(HIT_SCHEMA)
-    for field in schema["fields"]:
-        if isinstance(field["type"], dict):
-            field["type"] = field["type"]["type"]
-    return fastavro.parse_schema(schema)
-
-
-_CODEC_SCHEMA: Final = _codec_schema()
+_CODEC_SCHEMA: Final = codec_schema(HIT_SCHEMA)
 _FIELDS: Final = tuple(field["name"] for field in _CODEC_SCHEMA["fields"])
 _NUMBERS: Final = (("occurred_at", _LONG_LIMIT), ("settings_group", _INT_LIMIT), ("split_group", _INT_LIMIT))

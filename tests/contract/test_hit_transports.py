@@ -33,6 +33,8 @@ class Wire(Protocol):
 
     def arrived(self, count: int) -> list[tuple[bytes, bytes]]: ...
 
+    def arrived_reports(self, count: int) -> list[tuple[bytes, bytes]]: ...
+
 
 class MemoryWire:
     def __init__(self) -> None:
@@ -40,6 +42,9 @@ class MemoryWire:
 
     def arrived(self, count: int) -> list[tuple[bytes, bytes]]:
         return self.transport.records[:count]
+
+    def arrived_reports(self, count: int) -> list[tuple[bytes, bytes]]:
+        return self.transport.report_records[:count]
 
 
 class KafkaWire:
@@ -50,6 +55,9 @@ class KafkaWire:
 
     def arrived(self, count: int) -> list[tuple[bytes, bytes]]:
         return read_topic(self.bootstrap_servers, self.topic, count)
+
+    def arrived_reports(self, count: int) -> list[tuple[bytes, bytes]]:
+        return read_topic(self.bootstrap_servers, f"{self.topic}.reports", count)
 
 
 def read_topic(bootstrap_servers: str, topic: str, count: int) -> list[tuple[bytes, bytes]]:
@@ -148,6 +156,38 @@ def test_a_logger_delivers_through_it(wire: Wire) -> None:
 
 def test_the_topic_is_the_one_that_the_sinks_read() -> None:
     assert usersplit.HITS_TOPIC == streams.topics.HITS
+    assert f"{usersplit.HITS_TOPIC}.reports" == streams.topics.HIT_REPORTS
+
+
+def test_a_report_arrives_and_is_never_taken_for_a_hit(wire: Wire) -> None:
+    told: list[bool] = []
+    wire.transport.bind(lambda refusal: pytest.fail(f"refused: {refusal.error}"))
+    wire.transport.send_report((b"process", b"first"), told.append)
+    assert wire.transport.outstanding() == 0
+    deadline = time.monotonic() + 20
+    while not told and time.monotonic() < deadline:
+        wire.transport.poll(0.05)
+        assert wire.transport.outstanding() == 0
+    wire.transport.close(5)
+    wire.transport.send_report((b"process", b"the last word"), told.append)
+    wire.transport.close_reports(20)
+    wire.transport.close_reports(0)
+    assert told == [True, True]
+    assert wire.arrived_reports(2) == [(b"process", b"first"), (b"process", b"the last word")]
+
+
+def test_a_report_without_a_broker_is_told_to_be_lost_and_holds_nobody_up() -> None:
+    told: list[bool] = []
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        transport = KafkaHitTransport(f"127.0.0.1:{nobody.getsockname()[1]}")
+        started = time.monotonic()
+        transport.send_report((b"process", b"report"), told.append)
+        transport.poll(0)
+        assert (told, transport.outstanding()) == ([], 0)
+        transport.close_reports(0.1)
+        assert time.monotonic() - started < 5
+    assert told == [False]
 
 
 def test_connect_wires_configs_checks_and_hits(embedded_bootstrap: str) -> None:

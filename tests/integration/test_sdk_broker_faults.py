@@ -21,10 +21,12 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from consumers.bi_sink_limits import BatchLimits
+from consumers.hit_reports import newest_reports
 from streams.kafka_broker import KafkaBroker
 from tests.support.kafka import RealKafka
 from tests.support.watched_sink import watched_sink
 from usersplit import HitLogger, HitStats, KafkaHitTransport
+from usersplit.hit_reports import HitReport
 from warehouse.duckdb_hits import DuckDbHits
 
 SDK = Path(__file__).parents[2] / "sdk"
@@ -177,6 +179,41 @@ def test_with_a_small_spool_what_arrives_is_what_was_not_reported_dropped(
     stats = balanced(logger)
     assert stats.dropped["spool_full"] > 5000
     assert stats.delivered == 20_000 - sum(stats.dropped.values()) == in_bi(kafka, topic)
+
+
+def test_a_service_that_lost_hits_says_so_when_the_broker_is_back_and_at_its_end(kafka: RealKafka, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    admin.create_topics([NewTopic(f"{topic}.reports", 1, 1)])[f"{topic}.reports"].result(30)
+
+    def reports() -> list[HitReport]:
+        return newest_reports(KafkaBroker(kafka.bootstrap_servers), topic=f"{topic}.reports")
+
+    def one_more_is_delivered_and_reported() -> bool:
+        log(logger, 1, balanced(logger).accepted)
+        return bool(reports())
+
+    transport = KafkaHitTransport(
+        kafka.bootstrap_servers, topic=topic, reconnect_backoff_max_ms=500, queue_buffering_max_messages=1000
+    )
+    with HitLogger(transport, app="shop", host="web-1", environment_name="devel", capacity=2000) as logger:
+        log(logger, 500)
+        assert logger.flush(30)
+        kafka.kill()
+        log(logger, 20_000, 500)
+        assert balanced(logger).dropped["buffer_full"] > 10_000
+        kafka.start()
+        assert logger.flush(60)
+        # What was delivered may have been seen before the drops were; then the next delivery shows that it is there.
+        until(one_more_is_delivered_and_reported)
+        (report,) = reports()
+        assert (report.app, report.host, report.is_final) == ("shop", "web-1", False)
+        assert report.accepted == report.delivered + report.dropped + report.buffered + report.spooled
+        assert report.dropped_by_reason == {"buffer_full": balanced(logger).dropped["buffer_full"]}
+    (last,) = reports()
+    stats = balanced(logger)
+    assert last.is_final
+    assert (last.process, last.accepted, last.buffered) == (report.process, stats.accepted, 0)
+    assert in_bi(kafka, topic) == last.delivered == last.accepted - last.dropped
 
 
 PROCESS = """

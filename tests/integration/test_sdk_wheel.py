@@ -90,7 +90,7 @@ def test_the_wheel_holds_types_schema_and_the_pytest_plugin(wheel: Path) -> None
         (dist_info,) = {name.partition("/")[0] for name in names if ".dist-info/" in name}
         metadata = Parser().parsestr(archive.read(f"{dist_info}/METADATA").decode())
         entry_points = archive.read(f"{dist_info}/entry_points.txt").decode()
-    assert {"usersplit/schemas/hit.avsc", "usersplit/py.typed"} <= names
+    assert {"usersplit/schemas/hit.avsc", "usersplit/schemas/hit_report.avsc", "usersplit/py.typed"} <= names
     modules = {str(path.relative_to(SDK)) for path in (SDK / "usersplit").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
     assert "usersplit = usersplit._pytest_plugin" in entry_points

@@ -11,9 +11,11 @@ from api.registered_schemas import RegisteredSchema, registered_schemas
 from api.schema_registry import schema_registry
 from events.lifecycle_codec import LIFECYCLE_SCHEMA_ID, lifecycle_schema
 from tests.support.asgi import AsgiClient
+from usersplit.hit_reports import HIT_REPORT_SCHEMA, HIT_REPORT_SCHEMA_ID
 from usersplit.hits import HIT_SCHEMA, HIT_SCHEMA_ID
 
 HITS = "usersplit.hits-value"
+REPORTS = "usersplit.hits.reports-value"
 OLD = '{"type":"record","name":"A","fields":[]}'
 NEW = '{"type":"record","name":"A","fields":[{"name":"b","type":"int","default":0}]}'
 
@@ -52,7 +54,11 @@ def refused(answer: Any) -> tuple[int, int, str]:
 
 
 def test_the_topics_schemas_are_served_under_the_ids_that_their_messages_bear(registry: AsgiClient) -> None:
-    for schema_id, text in ((HIT_SCHEMA_ID, HIT_SCHEMA), (LIFECYCLE_SCHEMA_ID, lifecycle_schema())):
+    for schema_id, text in (
+        (HIT_SCHEMA_ID, HIT_SCHEMA),
+        (LIFECYCLE_SCHEMA_ID, lifecycle_schema()),
+        (HIT_REPORT_SCHEMA_ID, HIT_REPORT_SCHEMA),
+    ):
         assert json.loads(ask(registry, f"/schemas/ids/{schema_id}")["schema"]) == json.loads(text)
         assert ask(registry, f"/schemas/ids/{schema_id}/schema") == json.loads(text)
 
@@ -66,8 +72,8 @@ def test_no_two_schemas_share_an_id_and_versions_count_from_one() -> None:
 
 
 def test_subjects_and_their_versions_are_listed(registry: AsgiClient, grown: AsgiClient) -> None:
-    assert ask(registry, "/subjects") == [HITS, "usersplit.lifecycle-value"]
-    assert ask(registry, "/subjects?subjectPrefix=usersplit.h") == [HITS]
+    assert ask(registry, "/subjects") == [HITS, REPORTS, "usersplit.lifecycle-value"]
+    assert ask(registry, "/subjects?subjectPrefix=usersplit.h") == [HITS, REPORTS]
     assert ask(grown, "/subjects/a-value/versions") == [1, 2]
     assert ask(grown, "/subjects?offset=1&limit=5") == ["b-value"]
 

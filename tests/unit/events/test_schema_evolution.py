@@ -13,10 +13,15 @@ import pytest
 
 from events.lifecycle_codec import lifecycle_schema
 from tests.support.avro_compatibility import incompatibilities, read_with
+from usersplit.hit_reports import HIT_REPORT_SCHEMA
 from usersplit.hits import HIT_SCHEMA
 
 HERE = Path(__file__).parent
-IN_USE: dict[str, Any] = {"hit": json.loads(HIT_SCHEMA), "lifecycle_event": json.loads(lifecycle_schema())}
+IN_USE: dict[str, Any] = {
+    "hit": json.loads(HIT_SCHEMA),
+    "hit_report": json.loads(HIT_REPORT_SCHEMA),
+    "lifecycle_event": json.loads(lifecycle_schema()),
+}
 WIRE_PREFIX_BYTES = 5
 
 each_schema = pytest.mark.parametrize("name", IN_USE)

@@ -10,6 +10,7 @@ import pytest
 import usersplit
 import usersplit.conditions
 import usersplit.guests
+import usersplit.hit_reports
 import usersplit.hits
 import usersplit.hooks
 import usersplit.names
@@ -22,6 +23,7 @@ PACKAGE = Path(usersplit.__file__).parent
 MODULES = [
     usersplit.conditions,
     usersplit.guests,
+    usersplit.hit_reports,
     usersplit.hits,
     usersplit.hooks,
     usersplit.names,
