@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import entrypoints.lost_hits_command
 from consumers.hit_reports import LostHits, lost_hits, newest_reports
-from entrypoints.cli import main
+from entrypoints.cli import cli
 from streams.memory import MemoryBroker
 from streams.messages import OutgoingMessage
 from streams.topics import HIT_REPORTS, all_topics
@@ -95,4 +95,4 @@ def test_operators_are_told_who_lost_how_many_and_why(broker: MemoryBroker, monk
     (row,) = json.loads(run(entrypoints.lost_hits_command.lost_hits, ["--json"]).output)
     assert (row["app"], row["given"], row["dropped"]) == ("shop", 110, {"buffer_full": 20, "closed": 5})
     assert row["last_at"] == "2026-05-04T13:06:39.999995+00:00"
-    assert "lost-hits" in run(main, ["--help"]).output
+    assert "lost-hits" in run(cli, ["--help"]).output
