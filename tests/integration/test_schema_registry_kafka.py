@@ -18,9 +18,11 @@ from events.lifecycle_codec import encode_event, lifecycle_schema
 from events.store import StoredEvent
 from streams.kafka_broker import KafkaBroker
 from streams.messages import OutgoingMessage, Topic
+from streams.topics import HIT_REPORTS
 from tests.support import histories
 from tests.support.kafka import RealKafka
 from usersplit import HitLogger, KafkaHitTransport
+from usersplit.hit_reports import HitReport, encode_hit_report
 from usersplit.hits import HIT_SCHEMA, HIT_SCHEMA_ID, decode_hit
 
 MOMENT = datetime(2026, 5, 3, 12, 30, 15, 123456, tzinfo=UTC)
@@ -83,6 +85,13 @@ def test_a_hit_of_the_sdk_is_read_by_confluents_deserializer(
     assert (found["occurred_at"] - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() == ours.occurred_at / 1e6
 
 
+def test_a_hit_report_is_read_by_confluents_deserializer(registry: SchemaRegistryClient) -> None:
+    report = HitReport(process="p1", reported_at=1_777_900_000_000_000, accepted=3, delivered=1, dropped=2)
+    found = read(registry, HIT_REPORTS, encode_hit_report(report))
+    assert (found["process"], found["accepted"], found["delivered"], found["dropped"]) == ("p1", 3, 1, 2)
+    assert found["reported_at"] == datetime(2026, 5, 4, 13, 6, 40, tzinfo=UTC)
+
+
 @pytest.mark.real_kafka
 def test_a_fact_of_the_lifecycle_topic_is_read_by_confluents_deserializer(
     kafka: RealKafka, topic: str, registry: SchemaRegistryClient
@@ -103,7 +112,11 @@ def test_a_fact_of_the_lifecycle_topic_is_read_by_confluents_deserializer(
 
 
 def test_confluents_client_finds_every_schema_by_every_way_it_has(registry: SchemaRegistryClient) -> None:
-    assert registry.get_subjects() == ["usersplit.hits-value", "usersplit.lifecycle-value"]
+    assert registry.get_subjects() == [
+        "usersplit.hits-value",
+        "usersplit.hits.reports-value",
+        "usersplit.lifecycle-value",
+    ]
     assert registry.get_schema_types() == ["AVRO"]
     for subject in registry.get_subjects():
         (version,) = registry.get_versions(subject)

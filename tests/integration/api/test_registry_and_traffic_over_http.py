@@ -23,7 +23,11 @@ TESTS: Final = "/api/v1/tests"
 
 def test_confluents_client_reads_our_schemas_beside_the_api(api: Api) -> None:
     with behind_a_port(api.front) as url, SchemaRegistryClient({"url": f"{url}/registry"}) as client:
-        assert client.get_subjects() == ["usersplit.hits-value", "usersplit.lifecycle-value"]
+        assert client.get_subjects() == [
+            "usersplit.hits-value",
+            "usersplit.hits.reports-value",
+            "usersplit.lifecycle-value",
+        ]
         newest = client.get_latest_version("usersplit.hits-value")
         assert newest.schema_id == HIT_SCHEMA_ID
         assert client.get_schema(LIFECYCLE_SCHEMA_ID).schema_type == "AVRO"
