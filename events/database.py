@@ -93,31 +93,19 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def driver_connection(engine: Engine) -> Iterator[Any]:
-    """Yield the driver's own connection, committing after each statement, for the few whose price counts.
+    """Yield the driver's own connection to SQLite, for the few statements whose price counts.
 
     What is still open at the end is rolled back. The driver's errors pass as they are, but for:
 
     Raises:
-        DatabaseUnavailable: it cannot be reached, or the connection was lost: the last statement may have been
-            committed or not.
-        SchemaMissing: SQLite only; on PostgreSQL it is one of the driver's errors.
+        DatabaseUnavailable: it cannot be reached.
+        SchemaMissing: the tables are not there.
     """
     with named_errors():
         pooled = engine.raw_connection()
-        connection: Any = pooled.driver_connection
-        on_postgres = engine.dialect.name == "postgresql"
         try:
-            if on_postgres:
-                connection.autocommit = True
-            yield connection
-        except engine.dialect.loaded_dbapi.Error as error:
-            if on_postgres and connection.broken:
-                pooled.invalidate(error)
-                raise DatabaseUnavailable(str(error)) from error
-            raise
+            yield pooled.driver_connection
         finally:
-            if on_postgres and not connection.closed:
-                connection.autocommit = False
             pooled.close()
 
 
@@ -155,18 +143,23 @@ def _prepare_postgres(connection: Any, record: ConnectionPoolEntry) -> None:
 
 
 def _refuse_a_dead_connection(connection: Any, record: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
-    """Have the pool connect anew where the server has hung up, which an idle socket tells without a round trip.
+    """Have the pool connect anew where the server has hung up."""
+    del record, proxy
+    if has_hung_up(connection):
+        raise DisconnectionError
+
+
+def has_hung_up(connection: Any) -> bool:
+    """Answer whether a driver's idle connection to PostgreSQL is over, which its socket tells without a round trip.
 
     On an idle connection nothing is due. Whatever has arrived is the end of the connection, or a notice so rare that
     a new connection is a fair price for not having to read it.
     """
-    del record, proxy
     if connection.closed:
-        raise DisconnectionError
+        return True
     arrived = select.poll()
     arrived.register(connection.fileno(), select.POLLIN)
-    if arrived.poll(0):
-        raise DisconnectionError
+    return bool(arrived.poll(0))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from events.database import driver_connection
+from events.postgres_spare import spare_connection
 from events.sql_append import Batch
 from events.store import Appended
 
@@ -103,7 +103,7 @@ def append_at_once(engine: Engine, batch: Batch) -> Appended | None:
         DatabaseUnavailable: the connection was lost on the way; whether anything was appended is not known.
     """
     try:
-        with driver_connection(engine) as connection:
+        with spare_connection(engine) as connection:
             # Prepared at once: planning it costs more than executing it.
             row = connection.execute(statement_for(batch), parameters_of(batch), prepare=True).fetchone()
     except engine.dialect.loaded_dbapi.Error:

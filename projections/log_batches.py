@@ -152,4 +152,5 @@ def _without_nul(payload: str) -> str:
     PostgreSQL stores no NUL in a text, so one that came into the log past the domain's rules would pause every
     projection there, and none on SQLite. In JSON it is always written \u0000.
     """
-    return _NUL.sub(r"\1\\ufffd", payload) if r"\u0000" in payload else payload
+    # Most payloads have no backslash at all, and one character is looked for in a tenth of the time.
+    return _NUL.sub(r"\1\\ufffd", payload) if "\\" in payload and r"\u0000" in payload else payload

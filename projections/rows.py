@@ -64,8 +64,9 @@ class KeyedRows:
                 if not isinstance(row[name], str) and row[name] is not None:
                     row[name] = write_json(row[name])
         # A changed row is written anew: an UPDATE would have to be sent one row at a time.
-        old = [key for key, row in self._stored.items() if self._rows.get(key) != row]
         new = [row for key, row in self._rows.items() if self._stored.get(key) != row]
+        old = [row["key"] for row in new if row["key"] in self._stored]
+        old += [key for key in self._stored if key not in self._rows]
         if old:
             _delete_rows(self._connection, self._table, old)
         insert_rows(self._connection, self._table, [tuple(row[name] for name in form.names) for row in new])
