@@ -10,6 +10,8 @@ CODE := entrypoints web api consumers commands projections audience notification
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
+# All tests wait for brokers, processes and pages more than they compute: one worker more than cores.
+ALL_WORKERS ?= 3
 # An image may tell Python to keep no bytecode. Tests are rewritten by pytest before they run; kept, that is done once.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -70,7 +72,7 @@ test-fast: $(VENV)/.dev ## the unit tests, all of them: what broke, in half a mi
 
 .PHONY: test
 test: $(VENV)/.dev ## every test, the fast ones first; the summary says which Kafka and PostgreSQL they ran on
-	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/architecture tests/contract tests/integration tests/e2e
+	@$(PYTEST) -q -n $(ALL_WORKERS) tests/unit tests/architecture tests/contract tests/integration tests/e2e
 
 .PHONY: check
 check: $(VENV)/.dev ## ruff, mypy, import contracts: what CI holds every change against
