@@ -32,7 +32,7 @@ def spare_connection(engine: Engine) -> Iterator[Any]:
             committed or not.
     """
     spares = _SPARES.get(engine) or _spares_of(engine)
-    connection = spares.take() or spares.make()
+    connection = spares.take() or spares.make(engine)
     if connection is None:
         with _pooled(engine) as pooled:
             yield pooled
@@ -67,10 +67,9 @@ def _pooled(engine: Engine) -> Iterator[Any]:
 
 
 class _Spares:
-    """The spare connections of an engine, of this process."""
+    """The spare connections of an engine, of this process. The engine itself is not held: it is to be collected."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._raw_connection = engine.raw_connection
+    def __init__(self) -> None:
         self._free: list[Any] = []
         self._made = 0
         self._making = Lock()
@@ -91,7 +90,7 @@ class _Spares:
             self._forget(connection)
         return None
 
-    def make(self) -> Any | None:
+    def make(self, engine: Engine) -> Any | None:
         """Take one out of the pool for good; None if there are enough."""
         with self._making:
             if self._made >= MOST_SPARES:
@@ -99,12 +98,12 @@ class _Spares:
             self._made += 1
         try:
             with named_errors():
-                pooled = self._raw_connection()
+                pooled = engine.raw_connection()
             connection: Any = pooled.driver_connection
             pooled.detach()
             connection.autocommit = True
         except BaseException:
-            self._made -= 1
+            self._one_less()
             raise
         return connection
 
@@ -124,6 +123,9 @@ class _Spares:
 
     def _forget(self, connection: Any) -> None:
         connection.close()
+        self._one_less()
+
+    def _one_less(self) -> None:
         with self._making:
             self._made -= 1
 
@@ -137,6 +139,6 @@ _SPARES: WeakKeyDictionary[Engine, _Spares] = WeakKeyDictionary()
 
 
 def _spares_of(engine: Engine) -> _Spares:
-    spares = _SPARES.setdefault(engine, _Spares(engine))
+    spares = _SPARES.setdefault(engine, _Spares())
     event.listen(engine, "engine_disposed", lambda _: spares.close())
     return spares

@@ -1,6 +1,8 @@
 """The connections that appends keep beside the pool: found again, never trusted blindly, never too many."""
 
+import gc
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack
 from time import monotonic, sleep
@@ -111,3 +113,13 @@ def test_a_forked_child_makes_its_own_and_the_parent_goes_on_with_theirs(engine:
         os._exit(0 if backend_of(engine) != first else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert backend_of(engine) == first
+
+
+def test_an_engine_that_nobody_holds_any_more_is_not_held_here(postgres_url: str) -> None:
+    opened = open_database(postgres_url)
+    assert backend_of(opened)
+    opened.dispose()
+    watched = weakref.ref(opened)
+    del opened
+    gc.collect()
+    assert watched() is None
