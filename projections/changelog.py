@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from events.database import UtcDateTime
-from events.facts import SplitTestCreated
+from events.facts import CodeDeployed, SettingsGroupPreparationFailed, SettingsGroupPrepared, SplitTestCreated
 from events.store import RecordedFact
 from projections.changelog_entries import KeptFact, PreparedSummary, keep, read_kept
 from projections.changelog_sentences import Before, Change, Told, tell
@@ -56,7 +56,10 @@ _template = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangelogEntry:
-    """One change: `actor` did at `at` what `sentence` says; `changes` are (what, before, after), "" for nothing."""
+    """One change: `actor` did at `at` what `sentence` says; `changes` are (what, before, after), "" for nothing.
+
+    `is_decided` says that a person decided it: not that settings were prepared, nor that a hit came from production.
+    """
 
     position: int
     at: datetime
@@ -64,6 +67,7 @@ class ChangelogEntry:
     key: str
     sentence: str
     changes: tuple[Change, ...]
+    is_decided: bool = True
 
 
 def entries(
@@ -127,9 +131,19 @@ def _apply(connection: Connection, tables: Tables, facts: Sequence[RecordedFact]
     insert_rows(connection, tables[_NAME], rows)
 
 
+_FOUND_OUT = frozenset(kind.__name__ for kind in (SettingsGroupPrepared, SettingsGroupPreparationFailed, CodeDeployed))
+"""The facts that nobody decided."""
+
+
 def _entry(row: Row[Any], told: Told) -> ChangelogEntry:
     return ChangelogEntry(
-        position=row.position, at=row.at, actor=row.actor, key=row.key, sentence=told.sentence, changes=told.changes
+        position=row.position,
+        at=row.at,
+        actor=row.actor,
+        key=row.key,
+        sentence=told.sentence,
+        changes=told.changes,
+        is_decided=row.kind not in _FOUND_OUT,
     )
 
 

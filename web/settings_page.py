@@ -67,7 +67,7 @@ class SettingsPage:
         self._draw()
         self._keeping = ui.timer(_KEEP_AFTER_SECONDS, self._keep, active=False, once=False, immediate=False)
         ui.timer(0, self._restore, once=True)
-        watch(visit, test.key, test.listed.version, self._changed_by_others)
+        watch(visit, test.key, test.listed.version, self._changed)
 
     def _say_which(self) -> None:
         settings = self._test.settings
@@ -188,7 +188,19 @@ class SettingsPage:
 
     # --- others -----------------------------------------------------------------------------------------------------
 
-    async def _changed_by_others(self, newer: SeenTest) -> None:
+    async def _changed(self, newer: SeenTest) -> None:
+        if self._is_decided(newer):
+            self._show_their_changes(newer)
+        else:
+            self._on_top(newer)
+            with self._news:
+                self._say_which()
+
+    def _is_decided(self, newer: SeenTest) -> bool:
+        """Answer whether a person changed what this one has not seen: what was only found out overwrites nothing."""
+        return any(entry.is_decided for entry in changes_after(newer, self._seen_position))
+
+    def _show_their_changes(self, newer: SeenTest) -> None:
         self._news.clear()
         with self._news, ui.element("div").classes("us-note amber us-tight"):
             ui.label("Somebody changed the test while you were editing. Your edits are still here:").style(
@@ -212,15 +224,10 @@ class SettingsPage:
         self._propose_button.disable()
         key = self._test.key
         try:
-            await asyncio.to_thread(
-                self._visit.parts.split_tests.propose_settings,
-                request_of(self._visit, self._test.listed.version),
-                key,
-                proposal_document(self._form),
-            )
+            await self._propose_on_top()
         except VersionConflict:
             self._problem.text = "Somebody changed the test in the meantime. Look at the change above, then decide."
-            await self._changed_by_others(await asyncio.to_thread(read_test, self._visit, key))
+            self._show_their_changes(await asyncio.to_thread(read_test, self._visit, key))
         except NothingChanges:
             self._problem.text = "These are the settings in force already. Change something first."
         except REFUSALS as error:
@@ -230,6 +237,26 @@ class SettingsPage:
             ui.navigate.to(address_of(key))
             return
         self._propose_button.enable()
+
+    async def _propose_on_top(self) -> None:
+        """Propose on top of what this person has seen, and of what was only found out since.
+
+        Raises:
+            VersionConflict: somebody changed the test meanwhile.
+            RuleBroken: the settings are refused, see `commands.split_tests`.
+        """
+        propose, key = self._visit.parts.split_tests.propose_settings, self._test.key
+        while True:
+            seen = self._test.listed.version
+            try:
+                await asyncio.to_thread(propose, request_of(self._visit, seen), key, proposal_document(self._form))
+            except VersionConflict:
+                newer = await asyncio.to_thread(read_test, self._visit, key)
+                if newer.listed.version == seen or self._is_decided(newer):
+                    raise
+                self._on_top(newer)
+            else:
+                return
 
     # --- what it would mean -----------------------------------------------------------------------------------------
 

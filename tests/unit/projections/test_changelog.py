@@ -229,3 +229,8 @@ def test_conditions_can_be_read_in_other_words(models: ReadModels) -> None:
         _, first, second = changelog.entries(connection, KEY, read=read)
     assert "for 1 filters; " in first.sentence
     assert ("conditions", "1 filters", "all of []") in second.changes
+
+
+def test_an_entry_says_whether_a_person_decided_it(models: ReadModels) -> None:
+    models.given(*published(), code_deployed())
+    assert [entry.is_decided for entry in entries(models)] == [True, True, False, True, False]
