@@ -12,6 +12,7 @@ from threading import Event
 from sqlalchemy import Engine
 
 from commands.user_group_estimates import UserGroupEstimateCommands
+from consumers.one_by_one import one_by_one
 from consumers.outages import DATABASE_AWAY
 from consumers.preparation_inputs import described
 from consumers.user_group_counting import UserGroupCounting
@@ -85,22 +86,7 @@ class Estimator:
         self._catch_up()
         with self._engine.connect() as connection:
             waiting = user_group_estimates.waiting(connection)
-        counted, errors = 0, []
-        for key in waiting:
-            if stop.is_set():
-                break
-            try:
-                counted += self.estimate(key)
-            except DATABASE_AWAY:
-                raise
-            except Exception as error:  # noqa: BLE001 - the others do not wait for it; it is raised below
-                _log.error(
-                    "the user group %s cannot be counted, and its failure not be recorded: %s", key, described(error)
-                )
-                errors.append(error)
-        if errors:
-            raise errors[0]
-        return counted
+        return one_by_one(waiting, self.estimate, stop=stop, what_fails="(a user group) cannot be counted")
 
     def _estimate_now(self, group: UserGroup, settings_group: int, version: int) -> bool:
         current = group.current

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from commands.preparation import PreparationCommands
 from consumers.leadership import LeaderLock, leader_lock
+from consumers.one_by_one import one_by_one
 from consumers.outages import DATABASE_AWAY
 from consumers.preparation_draw import PreparationDraw
 from consumers.preparation_inputs import described
@@ -130,21 +131,8 @@ class Preparer:
         stop = stop or Event()
         self._catch_up()
         with self._engine.connect() as connection:
-            pending = current_settings.pending(connection)
-        prepared, errors = 0, []
-        for each in pending:
-            if stop.is_set():
-                break
-            try:
-                prepared += self.prepare(each.key, stop=stop)
-            except DATABASE_AWAY:
-                raise
-            except Exception as error:  # noqa: BLE001 - the others do not wait for it; it is raised below
-                _log.error("%s cannot be prepared, and its failure not be recorded: %s", each.key, described(error))
-                errors.append(error)
-        if errors:
-            raise errors[0]
-        return prepared
+            waiting = [each.key for each in current_settings.pending(connection)]
+        return one_by_one(waiting, partial(self.prepare, stop=stop), stop=stop, what_fails="cannot be prepared")
 
     def run(self, stop: Event, *, idle_seconds: float = 0.5, also: Callable[[Event], object] = _nothing_else) -> None:
         """Prepare what waits until `stop` is set. A database that does not answer is asked again, with a warning.
