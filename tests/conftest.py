@@ -2,8 +2,10 @@
 
 from hypothesis import settings
 
+from tests.support.examples import USUAL, examples
+
 # How long one example takes says more about the machine than about the code.
-settings.register_profile("usersplit", deadline=None)
+settings.register_profile("usersplit", deadline=None, max_examples=examples(USUAL))
 settings.load_profile("usersplit")
 
 pytest_plugins = [

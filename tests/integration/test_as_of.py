@@ -52,7 +52,7 @@ def then(models: ReadModels, position: int, key: str = KEY) -> InForce:
     return found
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(any_history, st.data())
 def test_the_rows_as_of_a_position_are_those_that_were_there_when_the_log_ended_there(
     sqlite_database: Engine, history: list[Any], data: st.DataObject
@@ -67,7 +67,7 @@ def test_the_rows_as_of_a_position_are_those_that_were_there_when_the_log_ended_
     assert rows_then(models, len(history)) == models.stored()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(any_history, st.sampled_from(["a", "b.c", "D-1"]), st.data())
 def test_the_stream_of_a_test_alone_gives_the_same_answers_about_it(
     sqlite_database: Engine, history: list[Any], key: str, data: st.DataObject

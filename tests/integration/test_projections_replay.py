@@ -83,7 +83,7 @@ def copy_of_the_log(engine: Engine, store: EventStore) -> SqlEventStore:
     return SqlEventStore(engine, REGISTRY)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories_with_cuts)
 def test_any_history_in_any_batches_gives_the_rows_of_a_rebuild(
     sqlite_database: Engine, history_with_cuts: tuple[list[Any], list[int]]
@@ -92,7 +92,7 @@ def test_any_history_in_any_batches_gives_the_rows_of_a_rebuild(
 
 
 @pytest.mark.real_postgres
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories_with_cuts)
 def test_the_same_holds_on_postgresql(
     migrated_postgres_url: str, history_with_cuts: tuple[list[Any], list[int]]
