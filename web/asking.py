@@ -26,7 +26,9 @@ def ask(
     """
     if any(isinstance(each, ui.dialog) and each.value for each in ui.context.client.elements.values()):
         return  # the second click of a double click, which came before the first one's dialog did
-    with ui.dialog().props(f'aria-label="{label}"') as dialog, ui.card().classes("us-dialog"):
+    # In the page itself, not where the button is: a page that is drawn anew takes no question away that is being read.
+    page = ui.context.client.content
+    with page, ui.dialog().props(f'aria-label="{label}"') as dialog, ui.card().classes("us-dialog"):
         html("h2.html", title=title)
         ui.label(does)
         if body is not None:

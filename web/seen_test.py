@@ -54,6 +54,16 @@ class SeenTest:
         """The test's key."""
         return self.listed.key
 
+    def is_as_decided_as(self, earlier: "SeenTest") -> bool:
+        """Answer whether what somebody decided by the sight of `earlier` still holds.
+
+        It does where the same settings are in force, and nobody decided anything since: that a hit came from
+        production takes no word back.
+        """
+        since = changes_after(self, earlier.entries[-1].position)
+        same = self.settings.settings_group == earlier.settings.settings_group
+        return same and not any(entry.is_decided for entry in since)
+
     @property
     def prepared_at(self) -> datetime | None:
         """When the settings in force were prepared, and all that is told of users with them was counted."""

@@ -15,7 +15,7 @@ from web.checklist import checklist
 from web.frame import Visit
 from web.refusals import REFUSALS, refused
 from web.rendering import html
-from web.seen_test import SeenTest, address_of, request_of
+from web.seen_test import SeenTest, address_of, read_test, request_of
 from web.steps import STEPS
 
 _QUIET: Final[tuple[Action, ...]] = ("unpublish", "discard", "reject")
@@ -82,6 +82,8 @@ class _FinishForm:
 
 def _take(visit: Visit, test: SeenTest, action: Action, arguments: dict[str, str]) -> Appended:
     commands: SplitTestCommands = visit.parts.split_tests
-    request: Request = request_of(visit, test.listed.version)
+    newest = read_test(visit, test.key)
+    decided_on = newest if newest.is_as_decided_as(test) else test
+    request: Request = request_of(visit, decided_on.listed.version)
     take: Callable[..., Appended] = getattr(commands, action)
     return take(request, test.key, **arguments)

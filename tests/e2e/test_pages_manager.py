@@ -172,11 +172,23 @@ def test_a_step_that_somebody_else_took_meanwhile_is_refused_and_the_page_shows_
             page.get_by_role("button", name="Pause", exact=True).click()
         ann.get_by_role("dialog").get_by_role("button", name="Pause", exact=True).click()
         status(ann, "Paused")
+        expect(bob.get_by_text("ann: Paused the test")).to_be_attached()  # his page follows, his question stays
         bob.get_by_role("dialog").get_by_role("button", name="Pause", exact=True).click()
         expect(bob.get_by_role("alert").filter(has_text="Somebody changed it in the meantime")).to_be_visible()
         bob.get_by_role("button", name="Cancel").click()
         status(bob, "Paused")
         expect(bob.get_by_text("ann: Paused the test")).to_be_visible()
+
+
+def test_a_step_is_taken_though_a_hit_came_from_production_while_it_was_asked(pages: Pages) -> None:
+    a_running_test(pages, "deployed_meanwhile")
+    with pages.signed_in("ann") as ann:
+        ann.goto("/tests/deployed_meanwhile")
+        ann.get_by_role("button", name="Pause", exact=True).click()
+        expect(ann.get_by_role("dialog")).to_be_visible()
+        pages.hit_from_production("deployed_meanwhile")
+        ann.get_by_role("dialog").get_by_role("button", name="Pause", exact=True).click()
+        status(ann, "Paused")
 
 
 def test_percents_follow_the_one_that_is_typed(pages: Pages) -> None:

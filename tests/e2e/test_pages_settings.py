@@ -4,9 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from events.facts import CodeDeployed, split_test_stream
-from events.store import Provenance
-from tests.support.pages import USERS, Pages, choose, fill, now, of_test, settle, users_who
+from tests.support.pages import USERS, Pages, choose, fill, of_test, settle, users_who
 
 RUSSIA = [{"filter": "country_id", "operator": "in", "value": ["50"]}]
 
@@ -91,16 +89,10 @@ def test_a_preview_tells_estimate_overlaps_effects_and_moves_and_is_marked_when_
 
 def test_what_was_only_found_out_while_somebody_edits_holds_nobody_up(pages: Pages) -> None:
     settle(pages, "deployed", settings("control", "red", year=2047))
-    stream = split_test_stream("deployed")
-    with pages.signed_in("ann") as page, pages.store() as store:
+    with pages.signed_in("ann") as page:
         page.goto("/tests/deployed/settings")
         fill(page, "Total percent of users", "30")
-        store.append(
-            stream,
-            [CodeDeployed(key="deployed", hit_id="hit", occurred_at=now(), app="store", host="web-1")],
-            expected_version=store.read_stream(stream)[-1].version,
-            provenance=Provenance(actor="code-deployed", recorded_at=now()),
-        )
+        pages.hit_from_production("deployed")
         page.get_by_role("button", name="Propose these settings").click()
         page.wait_for_url(of_test("deployed"))
         expect(page.locator("dl.us").first).to_contain_text("Settings group2")

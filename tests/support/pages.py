@@ -28,9 +28,15 @@ from audience.catalog import load_catalog
 from commands.split_tests import Request, SplitTestCommands
 from domain.people import Actor
 from events.database import open_database
-from events.facts import REGISTRY, SettingsGroupPreparationFailed, SettingsGroupPrepared, split_test_stream
+from events.facts import (
+    REGISTRY,
+    CodeDeployed,
+    SettingsGroupPreparationFailed,
+    SettingsGroupPrepared,
+    split_test_stream,
+)
 from events.sql_store import SqlEventStore
-from events.store import EventStore
+from events.store import EventStore, Provenance
 from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET
 from tests.support.terminal import ROOT, wait_until
 from tests.support.tiers import remember
@@ -91,6 +97,17 @@ class Pages:
             yield SqlEventStore(engine, REGISTRY)
         finally:
             engine.dispose()
+
+    def hit_from_production(self, key: str) -> None:
+        """Let the notifier find out that the code of a test is deployed."""
+        stream = split_test_stream(key)
+        with self.store() as store:
+            store.append(
+                stream,
+                [CodeDeployed(key=key, hit_id="hit", occurred_at=now(), app="store", host="web-1")],
+                expected_version=store.read_stream(stream)[-1].version,
+                provenance=Provenance(actor="code-deployed", recorded_at=now()),
+            )
 
     def change_account(self, name: str, *, role: Role) -> None:
         """Give an account another role, as a superuser elsewhere does."""
