@@ -1,14 +1,27 @@
-"""The steps of a test's life, each a POST of its own."""
+"""The steps of a test's life, each a POST of its own; and what to look at before the greatest of them."""
 
-from typing import Literal
+from typing import Final, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
-from api.changes import Receipt, Steering
+from api.changes import Receipt, Steering, etag
+from api.clock import Clock
+from api.identify import Reader
+from api.missing_servers import MissingServersHere
+from api.parts import Here
+from api.rendering import rendered
+from api.sight import VisibleKeys, seen_test
 from api.texts import KeyInPath
+from domain.errors import SplitTestNotFound
+from projections import changelog, current_settings
+from projections.checklist import Mark, Subject, checklist
 
 router = APIRouter(prefix="/api/v1/tests/{key}", tags=["lifecycle"])
+
+_WHOLE: Final = 10_000
+"""Entries of a changelog: all of them."""
 
 
 class Result(BaseModel):
@@ -20,6 +33,57 @@ class Result(BaseModel):
 
     resulting_variant: str
     scope: Literal["worldwide", "conditions"] = "worldwide"
+
+
+class FindingDocument(TypedDict):
+    """One line of the checklist.
+
+    Attributes:
+        mark: "ok"; "warn" where it deserves a look; "bad" where a start would bring nothing.
+        found: a sentence; `why` is another one, empty where there is nothing to add.
+    """
+
+    about: Subject
+    mark: Mark
+    found: str
+    why: str
+
+
+class ChecklistDocument(TypedDict):
+    """What to look at before the test is started; nothing of it bars a start. `version` is the ETag as well."""
+
+    key: str
+    findings: list[FindingDocument]
+    version: int
+
+
+@router.get("/checklist", summary="What to look at before Start", response_model=ChecklistDocument)
+def get_checklist(
+    parts: Here, missing_servers: MissingServersHere, identity: Reader, clock: Clock, key: KeyInPath
+) -> Response:
+    """Say whether the code is deployed, what the dates, servers and overlaps are like, and what users can show.
+
+    With the ETag as `If-Match` of the start, what is started is what was looked at.
+    """
+    with parts.reading() as connection:
+        row = seen_test(connection, identity, key)
+        settings = current_settings.get(connection, key)
+        if settings is None:
+            raise SplitTestNotFound(key)
+        entries = changelog.entries(connection, key, limit=_WHOLE)
+        found = checklist(
+            row,
+            settings.without_hidden(VisibleKeys(connection, identity)),
+            missing_on=missing_servers.read(connection).by_key.get(key, ()),
+            prepared_at=changelog.prepared_at(entries, settings.settings_group),
+            now=clock(),
+        )
+    document = ChecklistDocument(
+        key=key,
+        findings=[FindingDocument(about=each.about, mark=each.mark, found=each.found, why=each.why) for each in found],
+        version=row.version,
+    )
+    return rendered(document, headers={"ETag": etag(row.version)})
 
 
 @router.post("/publish", summary="Draft → In Dev")

@@ -101,6 +101,15 @@ def entries(
     return [] if before.status == "discarded" else found
 
 
+def prepared_at(entries: Sequence[ChangelogEntry], settings_group: int) -> datetime | None:
+    """Return when a settings group was prepared, and all that is told of users with it was counted; None: never."""
+    prepared = ("current settings group", str(settings_group))
+    return next(
+        (entry.at for entry in reversed(entries) if any((what, after) == prepared for what, _, after in entry.changes)),
+        None,
+    )
+
+
 @lru_cache(maxsize=64)
 def _entries(table: Table) -> Select[Any]:
     of_it = table.c.key == bindparam("key")

@@ -4,8 +4,8 @@ A newer proposal takes the place of an older one that waits; a settings group th
 current one. A discarded Draft has no row.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
@@ -114,6 +114,11 @@ class CurrentSettings:
         """Users in all variants together, None where nobody counted."""
         counted = [variant.users for variant in self.variants if variant.users is not None]
         return sum(counted) if counted else None
+
+    def without_hidden(self, visible: Container[str]) -> "CurrentSettings":
+        """Return the same without the names of overlapping tests that are not `visible`: others' Drafts since."""
+        seen = (each if each.key in visible else replace(each, key="", by_variant=()) for each in self.overlaps)
+        return replace(self, overlaps=tuple(seen))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """A split test as its pages show it: read at once, only for who may see it, with the head and the tabs of its pages."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote
@@ -67,16 +67,7 @@ class SeenTest:
     @property
     def prepared_at(self) -> datetime | None:
         """When the settings in force were prepared, and all that is told of users with them was counted."""
-        number = str(self.settings.settings_group)
-        prepared = ("current settings group", number)
-        return next(
-            (
-                entry.at
-                for entry in reversed(self.entries)
-                if any((what, after) == prepared for what, _, after in entry.changes)
-            ),
-            None,
-        )
+        return changelog.prepared_at(self.entries, self.settings.settings_group)
 
 
 def read_test(visit: Visit, key: str) -> SeenTest:
@@ -96,7 +87,7 @@ def read_test(visit: Visit, key: str) -> SeenTest:
         visible = visible_keys(visit, connection)
         return SeenTest(
             listed=listed,
-            settings=without_hidden(settings, visible),
+            settings=settings.without_hidden(visible),
             proposal=current_settings.pending_proposal(connection, key) if settings.pending_group else None,
             missing_on=late_servers(connection, [key]).get(key, ()),
             entries=changelog.entries(
@@ -110,16 +101,6 @@ def visible_keys(visit: Visit, connection: Connection) -> frozenset[str]:
     """Return the keys of the tests that the person may know of."""
     actor = visit.person.actor
     return test_list.visible_keys(connection, Onlooker(name=actor.name, sees_everything=actor.is_superuser))
-
-
-def without_hidden(settings: CurrentSettings, visible: Collection[str]) -> CurrentSettings:
-    """Return the settings without the names of overlapping tests that have become others' Drafts since."""
-    return replace(
-        settings,
-        overlaps=tuple(
-            each if each.key in visible else replace(each, key="", by_variant=()) for each in settings.overlaps
-        ),
-    )
 
 
 def address_of(key: str, tab: str = "") -> str:

@@ -10,8 +10,8 @@ from commands.split_tests import Request, SplitTestCommands
 from domain.lifecycle import Action, possible_actions
 from domain.split_test import Status
 from events.store import Appended
+from projections.checklist import checklist
 from web.asking import ask
-from web.checklist import checklist
 from web.frame import Visit
 from web.refusals import REFUSALS, refused
 from web.rendering import html
@@ -39,7 +39,14 @@ def _ask(visit: Visit, test: SeenTest, action: Action) -> None:
         if action == "finish":
             finish.show()
         elif action == "start":
-            html("checklist.html", findings=checklist(test, visit.parts.now()))
+            found = checklist(
+                test.listed,
+                test.settings,
+                missing_on=test.missing_on,
+                prepared_at=test.prepared_at,
+                now=visit.parts.now(),
+            )
+            html("checklist.html", findings=found)
 
     async def take() -> str:
         arguments = finish.arguments() if action == "finish" else {}

@@ -39,6 +39,42 @@ def test_a_manager_takes_a_test_through_its_life(api: Api) -> None:
     assert [each["actor"] for each in entries] == ["ann", "boris", "preparer", "ann", "ann", "ann", "ann", "ann"]
 
 
+def test_the_checklist_says_what_to_look_at_before_a_start_and_its_etag_holds_it(api: Api) -> None:
+    api.draft("green_button", settings=SETTINGS)
+    api.done("ann", "POST", f"{TESTS}/green_button/publish")
+    answer = api.ask("vera", "GET", f"{TESTS}/green_button/checklist")
+    found = {each["about"]: each for each in answer.json()["findings"]}
+    assert {about: each["mark"] for about, each in found.items()} == {
+        "code": "bad",
+        "dates": "ok",
+        "servers": "ok",
+        "overlaps": "ok",
+        "power": "warn",
+    }
+    assert "No hit from production yet" in found["code"]["found"]
+    assert found["dates"]["found"] == "From 2026-01-01 00:00 UTC to 2099-01-01 00:00 UTC."
+    assert "As of 2" in found["overlaps"]["why"]
+    api.done("ann", "POST", f"{TESTS}/green_button/settings", json={**SETTINGS, "ends_at": "2098-01-01"})
+    looked = {"If-Match": answer.headers["etag"]}
+    assert api.refused("ann", "POST", f"{TESTS}/green_button/start", headers=looked) == (412, "VersionConflict")
+    anew = api.ask("vera", "GET", f"{TESTS}/green_button/checklist")
+    assert anew.json()["findings"][1]["about"] == "waiting"
+    api.done("ann", "POST", f"{TESTS}/green_button/start", headers={"If-Match": anew.headers["etag"]})
+
+
+def test_a_checklist_names_no_draft_of_others(api: Api) -> None:
+    everybody = {**SETTINGS, "conditions": []}
+    api.draft("secret_plan", by="boris", settings=everybody)
+    api.done("boris", "POST", f"{TESTS}/secret_plan/publish")
+    api.draft("green_button", settings=everybody)
+    told = api.ask("ann", "GET", f"{TESTS}/green_button/checklist").text
+    api.done("boris", "POST", f"{TESTS}/secret_plan/unpublish")
+    hidden = api.ask("ann", "GET", f"{TESTS}/green_button/checklist").text
+    assert "tests of the same type: secret_plan, 2400 split groups" in told
+    assert "secret_plan" not in hidden
+    assert "tests of the same type: a test that is still a Draft, 2400 split groups" in hidden
+
+
 def test_a_draft_may_be_unpublished_and_discarded(api: Api) -> None:
     api.draft("big_photo", settings=SETTINGS)
     api.done("ann", "POST", f"{TESTS}/big_photo/publish")
@@ -104,6 +140,7 @@ def test_a_draft_of_others_looks_like_no_test_at_all(api: Api, name: str) -> Non
     for method, path, body in (
         ("GET", "secret_plan", None),
         ("GET", "secret_plan/settings", None),
+        ("GET", "secret_plan/checklist", None),
         ("GET", "secret_plan/changelog", None),
         ("GET", "secret_plan/as-of?position=1", None),
         ("POST", "secret_plan/check", {"user": {"id": 1}}),

@@ -4,12 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from events.facts import Overlap
-from projections.changelog import ChangelogEntry
+from projections.changelog import ChangelogEntry, prepared_at
+from projections.checklist import Finding, checklist
 from projections.current_settings import CurrentSettings
 from projections.proposals import CurrentVariant
 from projections.test_list import ListedSplitTest
-from web.checklist import Finding, checklist
-from web.seen_test import SeenTest
 
 NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 PREPARED = ChangelogEntry(
@@ -73,17 +72,16 @@ LISTED = ListedSplitTest(
 
 def findings(*, deployed: bool = True, missing_on: Sequence[str] = (), **settings: Any) -> dict[str, Finding]:
     listed = LISTED if deployed else replace(LISTED, code_deployed_at=None)
-    test = SeenTest(
-        listed=listed,
-        settings=replace(SETTINGS, **settings),
-        proposal=None,
+    current = replace(SETTINGS, **settings)
+    found = checklist(
+        listed,
+        current,
         missing_on=missing_on,
-        entries=[PREPARED],
-        may_steer=True,
+        prepared_at=prepared_at([PREPARED], current.settings_group),
+        now=NOW,
     )
-    found = checklist(test, NOW)
-    names = ["code", *(["waiting"] if "pending_group" in settings else []), "dates", "servers", "overlaps", "power"]
-    return dict(zip(names, found, strict=True))
+    assert len({finding.about for finding in found}) == len(found)
+    return {finding.about: finding for finding in found}
 
 
 def marks(**given: Any) -> dict[str, str]:
