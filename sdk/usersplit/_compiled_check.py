@@ -97,9 +97,9 @@ def compile_drawn(
         f"if {' and '.join(tests) or True}:",
         *(f" {line}" for line in _UNIT_LINES),
         " group = unit.split_group",
-        f" if type(group) is not int or group < 1 or group > {SPLIT_GROUPS}:",
+        " if type(group) is not int or group < 1:",
         f"  return {UNDECIDED!r}",
-        f" index = {constants.name(variant_by_group)}[group]",
+        f" index = {constants.name(variant_by_group)}[group]",  # raises for a group above the last one
         f" if {_in_variant(dates_ns, constants, has_system_clock=has_system_clock)}:",
         f"  return {constants.name(variants)}[index]",
         "return None",
@@ -133,7 +133,7 @@ def _in_variant(dates_ns: tuple[int, int] | None, constants: Constants, *, has_s
     starts_at, ends_at = (each / 1e9 for each in dates_ns)
     after = constants.name(starts_at + FLOATS_DECIDE_FROM_SECONDS)
     before = constants.name(ends_at - FLOATS_DECIDE_FROM_SECONDS)
-    return f"index and ((now := now_seconds()) > {after} and now < {before} or {exactly})"
+    return f"index and ({after} < now_seconds() < {before} or {exactly})"
 
 
 def compile_result(result: str, conditions: Conditions | None, client_key: str | None) -> Check:
