@@ -1,6 +1,7 @@
 """What is done with the users table in a terminal: make or import it, give split groups, count its users."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -18,6 +19,7 @@ from entrypoints.visible import shortened, visible
 from entrypoints.walk_command import walk
 from usersplit.conditions import Catalog, parse_text
 from warehouse.clickhouse_users import ClickHouseUsers
+from warehouse.clickhouse_users_import import backfill_clickhouse, import_into_clickhouse
 from warehouse.duckdb_users import DuckDbUsers
 from warehouse.generated_users import generate_clickhouse, generate_duckdb, generate_postgres
 from warehouse.postgres_users import PostgresUsers
@@ -65,19 +67,23 @@ def generate(size: int, seed: int, catalog_path: Path) -> None:
 def import_users(file: Path, catalog_path: Path) -> None:
     """Import users from a CSV or Parquet file, then give a split group to everybody without one.
 
-    Who is there already is updated and keeps the split group. An import that was interrupted is simply run again.
+    Who is there already is updated and keeps the split group. An import that was interrupted is simply run again. In
+    ClickHouse users and split groups change all at once, or not at all.
     """
     _, table = _mapping(catalog_path)
-    database = _open_writable()
+    database = _open()
 
     def job(told: Progress) -> int:
-        if isinstance(database, DuckDbUsers):
-            return import_into_duckdb(
-                database, file, table=table.name, id_column=table.id, split_group=table.split_group, progress=told
-            )
-        return import_into_postgres(
-            database, file, table=table.name, id_column=table.id, split_group=table.split_group, progress=told
-        )
+        match database:
+            case DuckDbUsers():
+                importer: Callable[..., int] = partial(import_into_duckdb, database)
+            case PostgresUsers():
+                importer = partial(import_into_postgres, database)
+            case ClickHouseUsers():
+                importer = partial(import_into_clickhouse, database)
+            case _:
+                assert_never(database)
+        return importer(file, table=table.name, id_column=table.id, split_group=table.split_group, progress=told)
 
     lines = _with_progress("users", job)
     drawn = _backfill(database, table)
@@ -90,7 +96,7 @@ def import_users(file: Path, catalog_path: Path) -> None:
 def split_groups(catalog_path: Path) -> None:
     """Draw a split group for every user without one. Interrupted, it goes on where it stopped."""
     _, table = _mapping(catalog_path)
-    database = _open_writable()
+    database = _open()
     drawn = _backfill(database, table)
     database.close()
     click.echo(f"{drawn:,} users were given a split group.")
@@ -120,16 +126,6 @@ def _mapping(path: Path) -> tuple[Catalog, UsersTable]:
     return catalog, required_users_table(catalog, path)
 
 
-class NotIntoClickHouse(Exception):
-    """Users and split groups come into ClickHouse by its own tools."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "users are not imported into ClickHouse from here; use clickhouse-client, and give each row a split group "
-            "as docs/audience.md shows"
-        )
-
-
 def _open() -> DuckDbUsers | PostgresUsers | ClickHouseUsers:
     url = UsersTableSettings.read().required_url()
     scheme, _, place = url.partition("://")
@@ -138,18 +134,19 @@ def _open() -> DuckDbUsers | PostgresUsers | ClickHouseUsers:
     return ClickHouseUsers(url) if scheme == "clickhouse" else PostgresUsers(url)
 
 
-def _open_writable() -> DuckDbUsers | PostgresUsers:
-    database = _open()
-    if isinstance(database, ClickHouseUsers):
-        raise NotIntoClickHouse
-    return database
-
-
-def _backfill(database: DuckDbUsers | PostgresUsers, table: UsersTable) -> int:
+def _backfill(database: DuckDbUsers | PostgresUsers | ClickHouseUsers, table: UsersTable) -> int:
     def job(told: Progress) -> int:
-        if isinstance(database, DuckDbUsers):
-            return backfill_duckdb(database, table.name, split_group=table.split_group, progress=told)
-        return backfill_postgres(database, table.name, split_group=table.split_group, progress=told)
+        match database:
+            case DuckDbUsers():
+                return backfill_duckdb(database, table.name, split_group=table.split_group, progress=told)
+            case PostgresUsers():
+                return backfill_postgres(database, table.name, split_group=table.split_group, progress=told)
+            case ClickHouseUsers():
+                return backfill_clickhouse(
+                    database, table.name, id_column=table.id, split_group=table.split_group, progress=told
+                )
+            case _:
+                assert_never(database)
 
     return _with_progress("split groups", job)
 

@@ -87,6 +87,35 @@ class ClickHouseUsers:
         with _translated():
             self.client.command(statement)
 
+    def listed(self, statement: str) -> Sequence[tuple[Any, ...]]:
+        """Return the rows of a statement of this program's own.
+
+        Raises:
+            WarehouseError: as `write`.
+        """
+        with _translated():
+            return [tuple(row) for row in self.client.query(statement).result_rows]
+
+    def batches(self, statement: str, *, batch_rows: int) -> Iterator[pa.Table]:
+        """Yield the rows of a statement of this program's own.
+
+        Raises:
+            WarehouseError: as `write`.
+        """
+        settings = {"max_block_size": batch_rows}
+        with _translated(), self.client.query_arrow_stream(statement, settings=settings) as found:
+            for batch in found:
+                yield batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        """Add rows to a table, by the names of their columns.
+
+        Raises:
+            WarehouseError: as `write`; some of the rows may be in the table.
+        """
+        with _translated():
+            self.client.insert_arrow(quoted(table), rows)
+
     def close(self) -> None:
         """See `UsersDatabase.close`."""
         if self._url and self._client is not None:

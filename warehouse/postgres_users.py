@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+import psycopg
 import pyarrow as pa
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -80,3 +81,7 @@ def translated() -> Iterator[None]:
         if isinstance(error, OperationalError) or error.connection_invalidated:
             raise WarehouseDown(f"PostgreSQL cannot answer now: {error.orig}") from error
         raise WarehouseRefused(f"PostgreSQL refused: {error.orig}") from error
+    except psycopg.OperationalError as error:  # of COPY, which goes past SQLAlchemy
+        raise WarehouseDown(f"PostgreSQL cannot answer now: {error}") from error
+    except psycopg.Error as error:
+        raise WarehouseRefused(f"PostgreSQL refused: {error}") from error
