@@ -1,6 +1,7 @@
 """What is done with the users table in a terminal: make or import it, give split groups, count its users."""
 
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -47,17 +48,16 @@ def users_group() -> None:
 def generate(size: int, seed: int, catalog_path: Path) -> None:
     """Make the users table anew with made-up users. What it held is gone."""
     _, table = _mapping(catalog_path)
-    database = _open()
-    match database:
-        case DuckDbUsers():
-            generate_duckdb(database, table.name, users=size, seed=seed)
-        case PostgresUsers():
-            generate_postgres(database, table.name, users=size, seed=seed)
-        case ClickHouseUsers():
-            generate_clickhouse(database, table.name, users=size, seed=seed)
-        case _:
-            assert_never(database)
-    database.close()
+    with closing(_open()) as database:
+        match database:
+            case DuckDbUsers():
+                generate_duckdb(database, table.name, users=size, seed=seed)
+            case PostgresUsers():
+                generate_postgres(database, table.name, users=size, seed=seed)
+            case ClickHouseUsers():
+                generate_clickhouse(database, table.name, users=size, seed=seed)
+            case _:
+                assert_never(database)
     click.echo(f"{table.name} holds {size:,} made-up users.")
 
 
@@ -71,23 +71,11 @@ def import_users(file: Path, catalog_path: Path) -> None:
     ClickHouse users and split groups change all at once, or not at all.
     """
     _, table = _mapping(catalog_path)
-    database = _open()
-
-    def job(told: Progress) -> int:
-        match database:
-            case DuckDbUsers():
-                importer: Callable[..., int] = partial(import_into_duckdb, database)
-            case PostgresUsers():
-                importer = partial(import_into_postgres, database)
-            case ClickHouseUsers():
-                importer = partial(import_into_clickhouse, database)
-            case _:
-                assert_never(database)
-        return importer(file, table=table.name, id_column=table.id, split_group=table.split_group, progress=told)
-
-    lines = _with_progress("users", job)
-    drawn = _backfill(database, table)
-    database.close()
+    with closing(_open()) as database:
+        importer = _importer(database)
+        named = {"table": table.name, "id_column": table.id, "split_group": table.split_group}
+        lines = _with_progress("users", lambda told: importer(file, **named, progress=told))
+        drawn = _backfill(database, table)
     click.echo(f"Imported {lines:,} lines; {drawn:,} users were given a split group.")
 
 
@@ -96,9 +84,8 @@ def import_users(file: Path, catalog_path: Path) -> None:
 def split_groups(catalog_path: Path) -> None:
     """Draw a split group for every user without one. Interrupted, it goes on where it stopped."""
     _, table = _mapping(catalog_path)
-    database = _open()
-    drawn = _backfill(database, table)
-    database.close()
+    with closing(_open()) as database:
+        drawn = _backfill(database, table)
     click.echo(f"{drawn:,} users were given a split group.")
 
 
@@ -109,10 +96,9 @@ def count_users(conditions: str, catalog_path: Path) -> None:
     """Count the users who meet CONDITIONS, which are JSON as in a proposal; [] is everybody."""
     catalog, table = _mapping(catalog_path)
     asked = parse_text(conditions, catalog)
-    database = _open()
-    table.check(database, catalog)
-    number = int(count(database, table, asked, ()).users.sum())
-    database.close()
+    with closing(_open()) as database:
+        table.check(database, catalog)
+        number = int(count(database, table, asked, ()).users.sum())
     assumed = assumed_filters(asked, table)
     bound = f"at most, for no column holds {', '.join(assumed)}" if assumed else "exactly"
     click.echo(visible(f"{number:,} users meet {shortened(asked.to_text(), 200)}, {bound}."))
@@ -132,6 +118,18 @@ def _open() -> DuckDbUsers | PostgresUsers | ClickHouseUsers:
     if scheme == "duckdb":
         return DuckDbUsers(Path(place.removeprefix("/")))
     return ClickHouseUsers(url) if scheme == "clickhouse" else PostgresUsers(url)
+
+
+def _importer(database: DuckDbUsers | PostgresUsers | ClickHouseUsers) -> Callable[..., int]:
+    match database:
+        case DuckDbUsers():
+            return partial(import_into_duckdb, database)
+        case PostgresUsers():
+            return partial(import_into_postgres, database)
+        case ClickHouseUsers():
+            return partial(import_into_clickhouse, database)
+        case _:
+            assert_never(database)
 
 
 def _backfill(database: DuckDbUsers | PostgresUsers | ClickHouseUsers, table: UsersTable) -> int:
