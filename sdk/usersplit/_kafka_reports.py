@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from usersplit._hit_transport import Record
 from usersplit._kafka_log import kafka_logger
+from usersplit._kafka_waiting import flush
 
 _logger = logging.getLogger("usersplit.kafka")
 
@@ -63,9 +64,9 @@ class KafkaReports:
     def close(self, timeout_seconds: float) -> None:
         """Wait at most so long for the acknowledgement, and let go of the connection. Idempotent."""
         producer, self._producer = self._producer, None
-        if producer is not None and producer.flush(timeout_seconds):
+        if producer is not None and flush(producer, timeout_seconds):
             producer.purge()
-            producer.flush(_PURGE_SECONDS)
+            flush(producer, _PURGE_SECONDS)
 
     def abandon(self) -> None:
         """Forget a producer inherited from a parent process, without freeing it: see `KafkaHitTransport.abandon`."""

@@ -11,6 +11,7 @@ from usersplit._errors import InvalidSetting
 from usersplit._hit_transport import Record, Refusal
 from usersplit._kafka_log import kafka_logger
 from usersplit._kafka_reports import KafkaReports
+from usersplit._kafka_waiting import flush, poll
 
 _logger = logging.getLogger("usersplit.kafka")
 
@@ -118,7 +119,7 @@ class KafkaHitTransport:
     def poll(self, timeout_seconds: float) -> None:
         """See `HitTransport`."""
         if self._producer is not None:
-            self._producer.poll(timeout_seconds)
+            poll(self._producer, timeout_seconds)
         self._reports.poll()
 
     def outstanding(self) -> int:
@@ -130,10 +131,10 @@ class KafkaHitTransport:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        if producer.flush(timeout_seconds):
+        if flush(producer, timeout_seconds):
             # What is left is reported as refused. It may still have arrived: dropped means not known to be delivered.
             producer.purge()
-            self._unreported += producer.flush(_PURGE_SECONDS)
+            self._unreported += flush(producer, _PURGE_SECONDS)
 
     def send_report(self, report: Record, told: Callable[[bool], None]) -> None:
         """See `HitTransport`."""

@@ -142,7 +142,7 @@ def units_in(bootstrap_servers: str, topic: str) -> list[str]:
 
 
 @needs("gunicorn")
-@pytest.mark.parametrize("kind", ["sync", "gthread"])
+@pytest.mark.parametrize("kind", ["sync", "gthread", pytest.param("gevent", marks=needs("gevent"))])
 @pytest.mark.parametrize("preload", [True, False], ids=["preload", "no preload"])
 def test_gunicorn(start: Start, tmp_path: Path, bootstrap: str, topic: str, *, kind: str, preload: bool) -> None:
     (tmp_path / "app.py").write_text(WSGI, encoding="utf-8")
@@ -176,6 +176,63 @@ def test_uwsgi(start: Start, tmp_path: Path, bootstrap: str, topic: str, option:
     assert (len(units), len(set(units))) == (asked, asked)
 
 
+# What waits in C holds every greenlet of the process up, so Kafka's client must never be asked to wait.
+GREENLETS = """
+from gevent import monkey
+monkey.patch_all()
+import confluent_kafka, gevent, usersplit._kafka_reports, usersplit._kafka_transport, usersplit._kafka_waiting
+waits = []
+class Watched(confluent_kafka.Producer):
+    def poll(self, timeout=-1):
+        waits.append(timeout)
+        return super().poll(timeout)
+    def flush(self, timeout=-1):
+        waits.append(timeout)
+        return super().flush(timeout)
+usersplit._kafka_transport.Producer = usersplit._kafka_reports.Producer = Watched
+from usersplit import HitLogger, KafkaHitTransport
+import os
+def logger(bootstrap_servers, **arguments):
+    transport = KafkaHitTransport(bootstrap_servers, topic=os.environ["TOPIC"])
+    return HitLogger(transport, app="a", environment_name="devel", **arguments)
+def log(hits, count):
+    for number in range(count):
+        hits.log(test_key="k", variant="v", unit_type="user", unit_id=f"unit-{number}")
+        gevent.sleep(0.001)
+"""
+
+
+@needs("gevent")
+@pytest.mark.parametrize(
+    "rest",
+    [
+        """
+hits = logger(os.environ["BOOTSTRAP"])
+log(hits, 100)
+assert hits.flush(30), hits.stats()
+assert set(waits) == {0}, waits
+log(hits, 10)
+hits.close(30)
+assert hits.stats().delivered == 110, hits.stats()
+assert set(waits) == {0}, waits
+""",
+        """
+hits = logger("127.0.0.1:9", capacity=50)
+log(hits, 100)
+while len(waits) < 5:
+    gevent.sleep(0.01)
+hits.close(0.2)
+stats = hits.stats()
+assert stats.dropped["close_deadline"] and stats.accepted == sum(stats.dropped.values()), stats
+assert set(waits) == {0}, waits
+""",
+    ],
+    ids=["broker there", "broker away"],
+)
+def test_greenlets_are_never_held_up_by_kafkas_client(start: Start, tmp_path: Path, rest: str) -> None:
+    assert start("-c", GREENLETS + rest).wait(60) == 0, (tmp_path / "output").read_text()
+
+
 CELERY = (
     LOGGING
     + """
@@ -194,7 +251,7 @@ def show(number):
 
 
 @needs("celery")
-@pytest.mark.parametrize("pool", ["prefork", "threads"])
+@pytest.mark.parametrize("pool", ["prefork", "threads", pytest.param("gevent", marks=needs("gevent"))])
 def test_celery(start: Start, tmp_path: Path, bootstrap: str, topic: str, pool: str) -> None:
     (tmp_path / "tasks.py").write_text(CELERY, encoding="utf-8")
     (tmp_path / "queue").mkdir()
