@@ -1,14 +1,18 @@
 """A sink whose database is away, read-only or full, or whose topic lost messages: on a real Kafka and a real server."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from psycopg.sql import SQL, Identifier, Literal
 from sqlalchemy import make_url
 
 from consumers.bi_sink_limits import BatchLimits
@@ -18,6 +22,7 @@ from streams.messages import Topic
 from streams.ports import OffsetOutOfRange
 from tests.support.kafka import RealKafka
 from tests.support.postgres import PostgresServer
+from tests.support.small_disk import filled, small_disk
 from tests.support.watched_sink import WatchedSink, a_hit, send, watched_sink
 from warehouse.postgres_hits import PostgresHits
 
@@ -87,7 +92,7 @@ def read_only(server: PostgresServer, url: str) -> Iterator[None]:
 
 @contextmanager
 def disk_full(server: PostgresServer, url: str) -> Iterator[None]:
-    """What the server answers when it cannot make the table's file longer; a full disk itself would need a mount."""
+    """What the server answers when it cannot make the table's file longer, on any server; see `small_disk`, too."""
     del server
     with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
         connection.execute(
@@ -119,6 +124,51 @@ def test_a_database_that_cannot_store_is_waited_for_and_then_holds_every_hit_onc
         until(lambda: stored(warehouse) == 300)
     assert failed == []
     assert sum(warehouse.offsets(topic).values()) == 300
+    assert list(dead_letters(broker, topic=f"{topic}.dead")) == []
+
+
+@contextmanager
+def tables_on(disk: Path, server: PostgresServer, url: str) -> Iterator[None]:
+    """Let the tables of the database be on a disk of this machine."""
+    with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
+        found = connection.execute("SHOW data_directory").fetchone()
+        data = Path(str(found[0] if found else ""))
+        if server.origin == "started by somebody else" or not data.exists():
+            pytest.skip("a full disk needs a PostgreSQL of this machine")
+        os.chown(disk, data.stat().st_uid, data.stat().st_gid)
+        name = f"small_{uuid4().hex}"
+        connection.execute(SQL("CREATE TABLESPACE {} LOCATION {}").format(Identifier(name), Literal(str(disk))))
+        _move(connection, "pg_default", name)
+        yield
+        _move(connection, name, "pg_default")
+        connection.execute(SQL("DROP TABLESPACE {}").format(Identifier(name)))
+
+
+def _move(connection: psycopg.Connection[Any], here: str, there: str) -> None:
+    places = (Identifier(here), Identifier(there))
+    connection.execute(SQL("ALTER TABLE ALL IN TABLESPACE {} SET TABLESPACE {}").format(*places))
+    connection.execute(SQL("ALTER INDEX ALL IN TABLESPACE {} SET TABLESPACE {}").format(*places))
+
+
+def test_a_database_whose_disk_is_full_is_waited_for_and_then_holds_every_hit_once(
+    broker: KafkaBroker,
+    topic: str,
+    warehouse: PostgresHits,
+    sink: WatchedSink,
+    postgres_server: PostgresServer,
+    postgres_url: str,
+) -> None:
+    with small_disk(24) as disk, tables_on(disk, postgres_server, postgres_url), sink.running() as failed:
+        send(broker, topic, [a_hit(number) for number in range(100)])
+        until(lambda: stored(warehouse) == 100)
+        ballast = filled(disk)
+        send(broker, topic, [a_hit(number) for number in range(100, 10_000)])
+        until(lambda: sink.sink._stages.outage)
+        assert stored(warehouse) < 10_000
+        ballast.unlink()
+        until(lambda: stored(warehouse) == 10_000)
+    assert failed == []
+    assert sum(warehouse.offsets(topic).values()) == 10_000
     assert list(dead_letters(broker, topic=f"{topic}.dead")) == []
 
 

@@ -24,6 +24,7 @@ from consumers.bi_sink_limits import BatchLimits
 from consumers.hit_reports import newest_reports
 from streams.kafka_broker import KafkaBroker
 from tests.support.kafka import RealKafka
+from tests.support.small_disk import filled, small_disk
 from tests.support.watched_sink import watched_sink
 from usersplit import HitLogger, HitStats, KafkaHitTransport
 from usersplit.hit_reports import HitReport
@@ -46,7 +47,9 @@ def topic(kafka: RealKafka) -> str:
 def opened(kafka: RealKafka, topic: str, tmp_path: Path) -> Iterator[Callable[..., HitLogger]]:
     made: list[HitLogger] = []
 
-    def open_logger(capacity: int = 100_000, spool_bytes: int = 2**28, **kafka_settings: Any) -> HitLogger:
+    def open_logger(
+        capacity: int = 100_000, spool_bytes: int = 2**28, spool_in: Path = tmp_path, **kafka_settings: Any
+    ) -> HitLogger:
         transport = KafkaHitTransport(
             kafka.bootstrap_servers, topic=topic, reconnect_backoff_max_ms=500, **kafka_settings
         )
@@ -56,7 +59,7 @@ def opened(kafka: RealKafka, topic: str, tmp_path: Path) -> Iterator[Callable[..
                 app="a",
                 environment_name="devel",
                 capacity=capacity,
-                spool_directory=tmp_path / "spool",
+                spool_directory=spool_in / "spool",
                 spool_bytes=spool_bytes,
                 interval_seconds=0.01,
             )
@@ -76,10 +79,25 @@ def log(logger: HitLogger, count: int, start: int = 0) -> None:
         logger.log(test_key="k", variant="v", unit_type="user", unit_id=number)
 
 
+def log_until(logger: HitLogger, start: int, reached: Callable[[], bool]) -> int:
+    """Log hits from number `start` on; return the number of the first one that was not logged."""
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline
+        log(logger, 100, start)
+        start += 100
+        time.sleep(0.01)
+    return start
+
+
 def balanced(logger: HitLogger) -> HitStats:
     stats = logger.stats()
     assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.buffered + stats.spooled
     return stats
+
+
+def dropped(logger: HitLogger) -> int:
+    return sum(balanced(logger).dropped.values())
 
 
 def until(reached: Callable[[], object], seconds: float = 60) -> None:
@@ -103,6 +121,27 @@ def in_bi(kafka: RealKafka, topic: str) -> int:
     rows = warehouse.cursor().execute("SELECT count(*), count(DISTINCT hit_id) FROM hits").fetchall()
     assert rows[0][0] == rows[0][1]
     return int(rows[0][0])
+
+
+def test_hits_that_a_full_disk_has_no_room_for_are_dropped_and_reported_and_no_others(
+    kafka: RealKafka, topic: str, opened: Opened
+) -> None:
+    with small_disk(2) as disk:
+        logger = opened(capacity=5000, spool_in=disk, queue_buffering_max_messages=1000)
+        log(logger, 500)
+        assert logger.flush(30)
+        kafka.kill()
+        start = log_until(logger, 500, lambda: balanced(logger).spooled > 500)
+        assert dropped(logger) == 0
+        ballast = filled(disk)
+        start = log_until(logger, start, lambda: dropped(logger) > 0)
+        ballast.unlink()
+        kafka.start()
+        assert logger.flush(60)
+        stats = balanced(logger)
+        assert (stats.accepted, stats.buffered, stats.spooled) == (start, 0, 0)
+        assert in_bi(kafka, topic) == stats.delivered == stats.accepted - dropped(logger)
+        logger.close(0)
 
 
 def test_a_broker_that_is_killed_costs_no_hit_though_the_buffer_is_small(
