@@ -132,10 +132,11 @@ class NoSuchToken(AccountsError):
 
 
 class WrongToken(AccountsError):
-    """An API token that cannot be made like that."""
+    """An API token that cannot be made like that. `about` is what is wrong: label, scopes, expires_at or number."""
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, about: str) -> None:
         super().__init__(detail)
+        self.about = about
 
 
 class SignInFailed(AccountsError):

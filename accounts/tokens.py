@@ -75,11 +75,13 @@ class ApiTokens:
         now, wanted = self._now(), _scopes(scopes)
         name = label.strip()
         if not name or len(name) > _MOST_LABEL or not name.isprintable():
-            raise WrongToken(f"a token needs a label of one line and at most {_MOST_LABEL} characters; say what for")
+            raise WrongToken(
+                f"a token needs a label of one line and at most {_MOST_LABEL} characters; say what for", "label"
+            )
         if expires_at is not None and expires_at <= now:
-            raise WrongToken("the token would have expired already; give a later end")
+            raise WrongToken("the token would have expired already; give a later end", "expires_at")
         if sum(token.revoked_at is None for token in self.of(account)) >= _MOST_TOKENS:
-            raise WrongToken(f"{account} has {_MOST_TOKENS} tokens already; revoke those that nobody uses")
+            raise WrongToken(f"{account} has {_MOST_TOKENS} tokens already; revoke those that nobody uses", "number")
         # 64 bits that name it, and 256 that open it: a hash without salt or slowness is safe for those.
         token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
         row = {
@@ -180,9 +182,9 @@ class ApiTokens:
 def _scopes(scopes: Iterable[str]) -> tuple[Permission, ...]:
     wanted = set(scopes)
     if unknown := wanted - set(PERMISSIONS):
-        raise WrongToken(f"{min(unknown)!r:.60} is no scope; use some of {', '.join(PERMISSIONS)}")
+        raise WrongToken(f"{min(unknown)!r:.60} is no scope; use some of {', '.join(PERMISSIONS)}", "scopes")
     if not wanted:
-        raise WrongToken(f"a token needs at least one scope of {', '.join(PERMISSIONS)}")
+        raise WrongToken(f"a token needs at least one scope of {', '.join(PERMISSIONS)}", "scopes")
     return tuple(scope for scope in PERMISSIONS if scope in wanted)
 
 

@@ -9,11 +9,11 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
+from accounts import audit
+from accounts.audit import quoted
 from accounts.identity import Identity
 
 _log: Final = logging.getLogger("usersplit.audit")
-
-_LONGEST: Final = 300
 
 
 def note_identity(connection: HTTPConnection, identity: Identity) -> None:
@@ -26,23 +26,23 @@ def note_refusal(connection: HTTPConnection, status: int, error: str, detail: st
     _log.warning(
         "refused: %s %s by %s from %s: %d %s %s",
         connection.scope.get("method", "WEBSOCKET"),
-        _quoted(connection.scope.get("path", "")),
+        quoted(connection.scope.get("path", "")),
         _who(connection),
         address_of(connection),
         status,
         error,
-        _quoted(detail),
+        quoted(detail),
     )
 
 
 def note_sign_in(connection: HTTPConnection, name: str, way: str) -> None:
     """Log that somebody signed in, by password or by the identity provider."""
-    _log.info("signed in: %s by %s from %s", _quoted(name), way, address_of(connection))
+    _log.info("signed in: %s by %s from %s", quoted(name), way, address_of(connection))
 
 
 def note_change(connection: HTTPConnection, what: str) -> None:
     """Log a change of accounts or tokens, which no changelog of a test tells."""
-    _log.info("changed: %s by %s from %s", _quoted(what), _who(connection), address_of(connection))
+    audit.note_change(what, who=_who(connection), address=address_of(connection))
 
 
 def address_of(connection: HTTPConnection) -> str:
@@ -55,7 +55,3 @@ def _who(connection: HTTPConnection) -> str:
     if identity is None:
         return "nobody"
     return f"{identity.name} (token {identity.token_id})" if identity.token_id else identity.name
-
-
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")

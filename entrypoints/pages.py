@@ -45,6 +45,7 @@ def mount_pages(  # noqa: PLR0913 - what pages are made of, wired by name
         overrides=backbone.overrides,
         catalog=backbone.catalog,
         now=now,
+        desk=desk,
         person_of=person_of,
         traffic=traffic,
         audience=backbone.audience,

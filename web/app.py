@@ -7,6 +7,8 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from web import (
+    account_page,
+    accounts_page,
     changelog_page,
     charts_page,
     group_page,
@@ -14,6 +16,7 @@ from web import (
     list_page,
     new_page,
     operations_page,
+    own_page,
     qa_page,
     settings_page,
     test_page,
@@ -41,8 +44,8 @@ def mount(app: FastAPI, parts: Parts) -> LoginPage:
     nicegui_app.add_middleware(Guard, person_of=parts.person_of, public_url=parts.public_url)
     logging.getLogger("nicegui").addFilter(NobodyIsThere())
     bind_sockets()
-    style = add_static_files()
-    ui.add_head_html(f'<link rel="stylesheet" href="{style}">', shared=True)
+    style, script = add_static_files()
+    ui.add_head_html(f'<link rel="stylesheet" href="{style}"><script src="{script}"></script>', shared=True)
     login = LoginPage(
         style=style, environment=parts.environment, company=parts.company, company_label=parts.company_label
     )
@@ -59,6 +62,10 @@ def mount(app: FastAPI, parts: Parts) -> LoginPage:
     add_page(parts, "/groups/{key}", group_page.build)
     add_page(parts, "/qa", qa_page.build)
     add_page(parts, "/operations", operations_page.build)
+    add_page(parts, "/accounts", accounts_page.build)
+    add_page(parts, "/accounts/{name}", account_page.build)
+    add_page(parts, "/new-account", accounts_page.build_new)
+    add_page(parts, "/me", own_page.build)
     add_page(parts, "/{path:path}", _nothing)
     ui.run_with(
         app,

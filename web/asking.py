@@ -7,8 +7,11 @@ from nicegui import ui
 
 from web.rendering import html
 
-Act: TypeAlias = Callable[[], Awaitable[str]]
-"""Does something, and returns why it was refused; an empty text where it was done."""
+Act: TypeAlias = Callable[[], Awaitable[str | None]]
+"""Does something, and returns why it was refused; an empty text where it was done.
+
+None: it was refused, and what is wrong stands beside its field.
+"""
 
 
 def ask(
@@ -40,11 +43,12 @@ def ask(
 
     async def take() -> None:
         go.disable()  # a second click that is on its way is not heard any more
-        problem.text = await act()
-        if problem.text:
-            go.enable()
-        else:
+        said = await act()
+        problem.text = said or ""
+        if said == "":
             dialog.close()
+        else:
+            go.enable()
 
     go.on_click(take)
     dialog.on("hide", dialog.delete)
@@ -60,8 +64,9 @@ def button(label: str, act: Act, problem: ui.label, *, icon: str | None = None) 
 
     async def take() -> None:
         made.disable()
-        problem.text = await act()
-        if problem.text:
+        said = await act()
+        problem.text = said or ""
+        if said != "":
             made.enable()
 
     made.on_click(take)

@@ -15,7 +15,7 @@ from nicegui import ui
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
-from accounts.errors import NotSignedIn
+from accounts.errors import NotAllowed, NotSignedIn
 from accounts.identity import Identity, Permission
 from domain.errors import SplitTestNotFound
 from domain.people import Actor
@@ -24,7 +24,7 @@ from projections.errors import ProjectionsError
 from web.guard import login_address
 from web.parts import Parts
 from web.presence import watch_presence
-from web.refusals import sentence
+from web.refusals import refused, sentence
 from web.rendering import html
 
 _LOG: Final = logging.getLogger(__name__)
@@ -35,13 +35,16 @@ _PATIENCE_SECONDS: Final = 30.0
 
 Answered = TypeVar("Answered")
 
-PLACES: Final = (
+_PLACES: Final = (
     ("/", "Tests"),
     ("/timeline", "Timeline"),
     ("/groups", "User groups"),
     ("/qa", "QA"),
     ("/operations", "Operations"),
 )
+_OF_SUPERUSERS: Final = (("/accounts", "Accounts"),)
+_BELOW: Final = {"/tests": "/", "/new": "/", "/new-group": "/groups", "/new-account": "/accounts"}
+"""To which place of the bar addresses belong that are called otherwise."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,8 +73,8 @@ class Visit:
         self.person = person
         return person
 
-    def acting(self, permission: Permission) -> Actor:
-        """Return as whom a command is given.
+    def permitted(self, permission: Permission) -> Identity:
+        """Return who acts.
 
         Raises:
             NotSignedIn: see `present`.
@@ -79,7 +82,17 @@ class Visit:
         """
         person = self.present()
         person.require(permission)
-        return person.actor
+        return person
+
+    def acting(self, permission: Permission) -> Actor:
+        """Return as whom a command is given. Raises as `permitted`."""
+        return self.permitted(permission).actor
+
+    @property
+    def came_from(self) -> str:
+        """The network address of who looks, for the audit log."""
+        client = self.request.client
+        return client.host if client else "unknown"
 
     @property
     def address(self) -> str:
@@ -90,7 +103,11 @@ class Visit:
     @property
     def key(self) -> str:
         """The key in the page's address."""
-        return str(self.request.path_params["key"])
+        return self.named("key")
+
+    def named(self, name: str) -> str:
+        """Return a part of the page's address."""
+        return str(self.request.path_params[name])
 
     def said(self, name: str) -> str:
         """Return what the address says of `name` behind its question mark, an empty text if it does not."""
@@ -129,6 +146,8 @@ def add_page(parts: Parts, path: str, build: Build) -> None:
                 return answer
         except NotSignedIn:
             return RedirectResponse(login_address(visit.address), status_code=303)
+        except NotAllowed as error:
+            _instead(visit, 403, "Not for you", refused(error, by=visit.person.name))
         except (NotFound, SplitTestNotFound) as error:
             _instead(visit, 404, "Nothing here", sentence(error))
         except (ProjectionsError, EventsError) as error:
@@ -140,12 +159,12 @@ def add_page(parts: Parts, path: str, build: Build) -> None:
     ui.page(path, response_timeout=_PATIENCE_SECONDS, dark=None)(shown)
 
 
-def add_static_files() -> str:
-    """Serve our style sheet, and return its address."""
+def add_static_files() -> tuple[str, str]:
+    """Serve our style sheet and our script, and return their addresses."""
     nicegui_app.add_static_files("/assets", _STATIC, max_cache_age=31536000)
     nicegui_app.add_static_file(local_file=FAVICON, url_path="/favicon.ico")
-    version = crc32((_STATIC / "pages.css").read_bytes())
-    return f"/assets/pages.css?v={version:x}"
+    style, script = (f"/assets/{name}?v={crc32((_STATIC / name).read_bytes()):x}" for name in ("pages.css", "pages.js"))
+    return style, script
 
 
 @contextmanager
@@ -153,13 +172,10 @@ def frame(visit: Visit, title: str) -> Iterator[None]:
     """Put the bar above, and what the block makes into the page's main part."""
     ui.page_title(f"{title} – UserSplit")
     ui.dark_mode(value={"dark": True, "light": False}.get(visit.request.cookies.get(THEME_COOKIE, "")))
-    here = visit.request.url.path
-    place = max((address for address, _ in PLACES if here.startswith(address)), key=len)
-    place = "/groups" if here == "/new-group" else place
     html(
         "top.html",
-        places=PLACES,
-        here="/" if here.startswith("/tests") else place,
+        places=(*_PLACES, *(_OF_SUPERUSERS if visit.person.may("administer") else ())),
+        here=_place(visit.request.url.path),
         person=visit.person,
         environment=visit.parts.environment,
     )
@@ -192,6 +208,12 @@ def empty(title: str, advice: str) -> None:
 def note(text: str, color: str = "") -> ui.label:
     """Show a sentence that stands out. A person with a screen reader hears it."""
     return ui.label(text).classes(f"us-note {color}").props("role=status")
+
+
+def _place(path: str) -> str:
+    """Return the place of the bar to which an address belongs; addresses of no place are their own."""
+    first = f"/{path.split('/')[1]}"
+    return _BELOW.get(first, first)
 
 
 def _instead(visit: Visit, status: int, title: str, advice: str) -> None:

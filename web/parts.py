@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from accounts.desk import Desk
 from accounts.identity import Identity
 from audience.preview import AudienceService
 from commands.overrides import OverrideCommands
@@ -68,6 +69,7 @@ class Parts:
         catalog: the filters of conditions.
         operations: projections and consumers, for operators.
         now: the clock.
+        desk: accounts and API tokens.
         person_of: from the cookies of a request to who is signed in, None for a stranger.
         traffic: counts hits for charts, None where no warehouse is connected.
         audience: counts users, None where no users table is connected.
@@ -87,6 +89,7 @@ class Parts:
     catalog: Catalog
     operations: Operations
     now: Callable[[], datetime]
+    desk: Desk
     person_of: Callable[[Mapping[str, str]], Identity | None]
     traffic: HitTraffic | None = None
     audience: AudienceService | None = None

@@ -194,7 +194,7 @@ class _Qa:
                 self._line("disabled.html", problem, self._enable_all(unit), each=unit)
 
     def _line(self, template: str, problem: ui.label, take_back: Callable[[Request], Any], *, each: object) -> None:
-        with ui.element("div").classes("us-row between").style("border-bottom: 1px solid var(--line); padding: 6px 0"):
+        with ui.element("div").classes("us-row between us-line"):
             html(template, each=each).classes("grow")
             if self._may:
                 ui.button("Take back", on_click=lambda: self._do(problem, take_back)).props("flat dense")

@@ -41,6 +41,10 @@ ADDRESSES: Final = (
     "/new-group",
     "/qa",
     "/operations",
+    "/accounts",
+    "/new-account",
+    "/accounts/vera",
+    "/me",
     "/there/is/no/such/page",
 )
 
