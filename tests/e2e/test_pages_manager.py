@@ -34,7 +34,7 @@ def proposed(page: Page, settings_group: int) -> None:
     """Propose the settings on the page, and wait until they are in force."""
     page.get_by_role("button", name="Propose these settings").dblclick()
     page.wait_for_url(re.compile(r"/tests/[^/]+$"))
-    expect(page.locator("dl.us").first).to_contain_text(f"Settings group{settings_group}", timeout=30_000)
+    expect(page.locator("dl.us").first).to_contain_text(f"Settings group{settings_group}")
 
 
 def test_a_manager_takes_a_test_through_its_whole_life(pages: Pages) -> None:

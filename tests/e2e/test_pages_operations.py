@@ -36,7 +36,7 @@ def test_a_superuser_pauses_resumes_and_rebuilds_a_projection(pages: Pages) -> N
         before = int(generation.inner_text())
         act(page, "Rebuild")
         newest = page.get_by_role("row", name=re.compile(f"^overrides live {before + 1} "))
-        expect(newest).to_be_visible(timeout=20_000)
+        expect(newest).to_be_visible()
 
 
 def test_others_see_where_everything_stands_and_do_not_act(pages: Pages) -> None:

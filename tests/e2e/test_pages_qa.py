@@ -8,7 +8,7 @@ from subprocess import PIPE, Popen
 import httpx
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.pages import Pages, answers, choose, fill, free_port, settle, users_who
+from tests.support.pages import Pages, choose, fill, free_port, settle, users_who
 from tests.support.terminal import ROOT, wait_until
 
 SETTINGS = {
@@ -150,7 +150,7 @@ def test_qa_forces_a_variant_on_a_page_and_sees_it_in_the_coconut_store(chromium
         assert shown_to(store, user) is None
 
         open_pages = Pages(url=f"http://127.0.0.1:{port}", database_url="", browser=chromium)
-        wait_until("the login answers", lambda: answers(f"{open_pages.url}/login"))
+        open_pages.wait()
         with open_pages.signed_in("quinn") as page:
             page.goto("/qa")
             form = page.locator("section", has=page.get_by_role("heading", name="Force a variant", exact=True))

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from tests.support.pages import Pages, answers, fill, free_port, process
-from tests.support.terminal import wait_until
+from tests.support.pages import Pages, fill, free_port, process
 
 
 def test_a_form_outlives_its_server_and_says_that_nobody_is_counted_without_users(
@@ -24,7 +23,7 @@ def test_a_form_outlives_its_server_and_says_that_nobody_is_counted_without_user
 
     with ExitStack() as windows:
         with process("serve", **settings):
-            wait_until("the login answers", lambda: answers(f"{served.url}/login"))
+            served.wait()
             page = windows.enter_context(served.signed_in("ann"))
             page.goto("/tests/outlived/settings")
             expect(page.get_by_text("No users table is connected, so nobody is counted")).to_be_visible()
@@ -33,6 +32,6 @@ def test_a_form_outlives_its_server_and_says_that_nobody_is_counted_without_user
             page.wait_for_function("localStorage.getItem('usersplit.settings.ann.outlived')?.includes('37.5')")
         expect(page.get_by_text(re.compile("Connection lost"))).to_be_visible()
         with process("serve", **settings):
-            expect(page.get_by_text("These are your unfinished changes")).to_be_visible(timeout=30_000)
+            expect(page.get_by_text("These are your unfinished changes")).to_be_visible()
             expect(page.get_by_label("Total percent of users")).to_have_value("37.5")
             windows.close()

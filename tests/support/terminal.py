@@ -93,7 +93,7 @@ def _exit_code(arguments: Sequence[str]) -> int:
     return 0
 
 
-def wait_until(what: str, condition: Callable[[], bool], *, timeout_seconds: float = 30.0) -> None:
+def wait_until(what: str, condition: Callable[[], bool], *, timeout_seconds: float = 60.0) -> None:
     """Return once `condition` holds; fail the test if it does not in time."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():

@@ -1,5 +1,31 @@
 // What a page does in the browser alone, without asking the server what it looks like.
 
+// What a person does before the page's socket is up. In NiceGUI each such event waits by itself and asks again every
+// 10 ms, so that chance says which goes first: a click overtakes what was typed before it. Here they wait in one line.
+{
+  let socket, isUp = false;
+  const line = [];
+  Object.defineProperty(window, 'socket', {
+    get: () => socket,
+    set: (made) => {
+      const emit = made.emit.bind(made);
+      made.emit = (...message) => {
+        if (isUp || message[0] === 'handshake') return emit(...message);
+        line.push(() => emit(...message));
+        return made;
+      };
+      socket = made;
+    },
+  });
+  Object.defineProperty(window, 'did_handshake', {
+    get: () => socket !== undefined,
+    set: (is) => {
+      isUp = is;
+      if (isUp) line.splice(0).forEach((send) => send());
+    },
+  });
+}
+
 // Let the browser go: its session, or all sessions of the person; and leave the identity provider where that is set up.
 async function signOut(everywhere) {
   const answer = await fetch(`/api/v1/session?everywhere=${everywhere}`, {method: 'DELETE'});
