@@ -21,6 +21,11 @@ def note_identity(connection: HTTPConnection, identity: Identity) -> None:
     connection.state.identity = identity
 
 
+def is_identified(connection: HTTPConnection) -> bool:
+    """Return whether it is known who asks."""
+    return getattr(connection.state, "identity", None) is not None
+
+
 def note_refusal(connection: HTTPConnection, status: int, error: str, detail: str) -> None:
     """Log that a request was refused, by which rule."""
     _log.warning(

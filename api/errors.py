@@ -24,6 +24,7 @@ from starlette.responses import Response
 
 from accounts import errors as accounts_errors
 from api.audit import note_refusal
+from api.identify import identify_late
 from api.refusals import ApiRefusal
 from audience import errors as audience_errors
 from audience.errors import AudienceError
@@ -173,6 +174,8 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+    if (unknown := await _refused_first(request)) is not None:
+        return unknown
     fields = [{"field": _place(each["loc"]), "message": str(each["msg"])} for each in error.errors()]
     said = "; ".join(f"{field['field']}: {field['message']}" for field in fields[:5])
     note_refusal(request, 422, "InvalidRequest", said)
@@ -181,6 +184,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    if error.status_code == HTTPStatus.BAD_REQUEST and (unknown := await _refused_first(request)) is not None:
+        return unknown
     status = HTTPStatus(error.status_code)
     name = "".join(word.capitalize() for word in status.name.split("_"))
     note_refusal(request, status, name, str(error.detail))
@@ -189,9 +194,20 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _too_deep(request: Request, error: Exception) -> Response:
     del error
+    if (unknown := await _refused_first(request)) is not None:
+        return unknown
     sentence = "the document's brackets are nested deeper than anything here can be"
     note_refusal(request, 422, "TooDeep", sentence)
     return problem(422, "TooDeep", sentence)
+
+
+async def _refused_first(request: Request) -> Response | None:
+    """Return the refusal of somebody who may not even ask; the framework reads bodies before it looks who sent them."""
+    try:
+        await identify_late(request)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it comes before what was wrong with the request
+        return problem_of(request, error)
+    return None
 
 
 def _place(location: Any) -> str:

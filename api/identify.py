@@ -1,17 +1,20 @@
 """Who sends a request, and whether that person may: the dependency of every endpoint but a few."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
 
 from accounts.desk import Desk
 from accounts.errors import CrossSite, NotByToken
 from accounts.identity import Identity, Permission
 from accounts.origin import SAFE_METHODS, is_our_own
-from api.audit import note_identity
+from api.audit import is_identified, note_identity
 
 
 def identity_of(connection: HTTPConnection, desk: Desk, *, public_url: str = "") -> Identity:
@@ -60,6 +63,27 @@ class Needs:
             identity = await run_in_threadpool(identity_of, request, desk, public_url=request.app.state.public_url)
         identity.require(self.permission)
         return identity
+
+
+async def identify_late(request: Request) -> None:
+    """Ask who sends a request that was refused before anybody was asked, as one whose body is no JSON is.
+
+    Strangers learn nothing of what was wrong with it, and the audit log names everybody else.
+
+    Raises:
+        NotSignedIn, CrossSite, NotAllowed: see `Needs`; of a public address nothing.
+    """
+    route = request.scope.get("route")
+    if isinstance(route, APIRoute) and not is_identified(request):
+        for needs in _needs(route.dependant):
+            await needs(request)
+
+
+def _needs(dependant: Dependant) -> Iterator[Needs]:
+    for each in dependant.dependencies:
+        if isinstance(each.call, Needs):
+            yield each.call
+        yield from _needs(each)
 
 
 def _in_person(identity: Annotated[Identity, Depends(Needs("evaluate"))]) -> Identity:

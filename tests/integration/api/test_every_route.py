@@ -120,6 +120,49 @@ def test_a_stranger_is_refused_everywhere_with_401_and_an_audit_line(
             ]
 
 
+MALFORMED: Final = (b"{", b"[" * 100_000, b"\xff", b'{"a": 1e}', b"nothing")
+"""Bodies that are no JSON, too deep, or no UTF-8: whoever reads them first, refuses them."""
+
+
+def with_bodies(api: Api) -> list[Route]:
+    found = [route for route in guarded(api) if route.dependant is not None and route.dependant.body_params]
+    assert len(found) > 25
+    return found
+
+
+@pytest.mark.parametrize("body", MALFORMED, ids=lambda body: repr(body[:5]))
+def test_a_malformed_body_by_a_stranger_is_refused_as_a_stranger_s_first(
+    api: Api, caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    for route in with_bodies(api):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, logger="usersplit.audit"):
+            answer = api.client.request(route.method, route.address, headers=headers, content=body)
+        assert (answer.status_code, answer.json()["error"]) == (401, "NotSignedIn"), (route.name, answer.text)
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert " by nobody from testclient: 401 NotSignedIn" in line
+
+
+@pytest.mark.parametrize("body", MALFORMED, ids=lambda body: repr(body[:5]))
+def test_a_malformed_body_by_somebody_is_noted_under_their_name(
+    api: Api, caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    browser = api.signed_in("root")
+    for route in with_bodies(api):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, logger="usersplit.audit"):
+            answer = browser.request(route.method, route.address, headers=headers, content=body)
+        assert answer.status_code in {400, 422}, (route.name, answer.text)
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert line.startswith(f"refused: {route.method} {route.address!r} by root from testclient: 4")
+    foreign = {**headers, "Origin": "https://evil.example"}
+    for route in with_bodies(api):
+        answer = browser.request(route.method, route.address, headers=foreign, content=body)
+        assert (answer.status_code, answer.json()["error"]) == (403, "CrossSite"), route.name
+
+
 def test_a_token_that_lacks_only_the_needed_scope_is_refused_with_403_and_an_audit_line(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
