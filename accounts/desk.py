@@ -44,7 +44,8 @@ class Desk:
         self.engine = engine
         self._now = now
         self.revision = Revision()
-        self.directory = AccountDirectory(engine, passwords or Passwords(), now, self.revision)
+        self.passwords = passwords or Passwords()
+        self.directory = AccountDirectory(engine, self.passwords, now, self.revision)
         self.tokens = ApiTokens(engine, now, self.revision)
         self._remembered = RememberedTokens(self.tokens, self.revision, now=now, monotonic=monotonic)
         keys = SigningKeys(lambda: session_secrets or kept_keys(engine), monotonic)

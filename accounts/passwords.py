@@ -1,5 +1,6 @@
 """Passwords: kept as argon2id hashes, compared in constant time, never logged."""
 
+import hashlib
 import secrets
 from functools import cached_property
 from threading import BoundedSemaphore
@@ -7,6 +8,7 @@ from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import hash_secret_raw
 
 from accounts.errors import WeakPassword
 
@@ -30,7 +32,7 @@ class Passwords:
         Raises:
             WeakPassword: it is too short or too long, or no text.
         """
-        if not LEAST_LENGTH <= len(password) <= MOST_LENGTH or not _is_text(password):
+        if not _is_allowed(password):
             raise WeakPassword(LEAST_LENGTH, MOST_LENGTH)
         with self._turn:
             return self._hasher.hash(password)
@@ -50,9 +52,33 @@ class Passwords:
         """Return whether a hash was made with weaker parameters than today's."""
         return self._hasher.check_needs_rehash(kept_hash)
 
+    def fingerprint(self, password: str, *, salt: str) -> str:
+        """Return what tells this password from another one beside the same `salt`; as slow to guess by as a hash.
+
+        Raises:
+            WeakPassword: see `hash`.
+        """
+        if not _is_allowed(password):
+            raise WeakPassword(LEAST_LENGTH, MOST_LENGTH)
+        hasher = self._hasher
+        with self._turn:
+            return hash_secret_raw(
+                password.encode(),
+                hashlib.sha256(salt.encode()).digest(),
+                time_cost=hasher.time_cost,
+                memory_cost=hasher.memory_cost,
+                parallelism=hasher.parallelism,
+                hash_len=hasher.hash_len,
+                type=hasher.type,
+            ).hex()
+
     @cached_property
     def _nobodys_hash(self) -> str:
         return self._hasher.hash(secrets.token_hex())
+
+
+def _is_allowed(password: str) -> bool:
+    return LEAST_LENGTH <= len(password) <= MOST_LENGTH and _is_text(password)
 
 
 def _is_text(password: str) -> bool:

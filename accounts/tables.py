@@ -24,6 +24,8 @@ accounts_table = Table(
     Column("issuer", Text, nullable=False, server_default=""),
     Column("subject", Text),
     Column("created_at", UtcDateTime, nullable=False),
+    # What a change may expect.
+    Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("issuer", "subject", name="uq_accounts_issuer_subject"),
 )
 

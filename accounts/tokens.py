@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from accounts.errors import NoSuchToken, NotSignedIn, WrongToken, said_of_expiry
 from accounts.identity import PERMISSIONS, Identity, Permission
 from accounts.revision import Revision
 from accounts.tables import accounts_table, tokens_table
-from events.database import write_transaction
+from accounts.transactions import Shared, Transactions
+from events.errors import VersionConflict
 
 _FORM: Final = re.compile(r"usersplit_([a-z0-9]{16})_([A-Za-z0-9_-]{43})")
 _MOST_LABEL: Final = 100
@@ -41,6 +42,28 @@ class ApiToken:
     expires_at: datetime | None
     revoked_at: datetime | None
 
+    @property
+    def version(self) -> int:
+        """What a change may expect: nothing else ever happens to a token than that it is revoked."""
+        return 1 if self.revoked_at is None else 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPlace:
+    """The place of a token in lists, which begin with the newest."""
+
+    created_at: datetime
+    token_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPage:
+    """Some tokens, the newest first; how many there are in all, and what the next page begins behind (None: none)."""
+
+    tokens: list[ApiToken]
+    total: int
+    next: TokenPlace | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidToken:
@@ -60,9 +83,15 @@ class ApiTokens:
     """
 
     def __init__(self, engine: Engine, now: Callable[[], datetime], revision: Revision) -> None:
-        self._engine = engine
+        self._transactions = Transactions(engine)
         self._now = now
         self._revision = revision
+
+    def within(self, shared: Shared) -> "ApiTokens":
+        """Return the same tokens as part of one transaction: who commits it moves the revision afterwards."""
+        bound = ApiTokens(self._transactions.engine, self._now, self._revision)
+        bound._transactions = Transactions(self._transactions.engine, shared)
+        return bound
 
     def create(
         self, account: str, *, label: str, scopes: Iterable[str], expires_at: datetime | None = None
@@ -94,7 +123,7 @@ class ApiTokens:
             "expires_at": expires_at,
             "revoked_at": None,
         }
-        with write_transaction(self._engine) as connection:
+        with self._transactions.writing() as connection:
             connection.execute(insert(tokens_table).values(row))
             made = connection.execute(select(tokens_table).where(tokens_table.c.token_id == token_id)).one()
         return _token(made), f"usersplit_{token_id}_{secret}"
@@ -104,28 +133,50 @@ class ApiTokens:
         query = select(tokens_table).order_by(tokens_table.c.created_at.desc(), tokens_table.c.token_id)
         if account is not None:
             query = query.where(tokens_table.c.account == account)
-        with self._engine.connect() as connection:
+        with self._transactions.reading() as connection:
             return [_token(row) for row in connection.execute(query)]
 
-    def revoke(self, token_id: str, *, account: str | None) -> None:
-        """Take a token back, for good. `account` is its owner; None for a superuser, who takes back anybody's.
+    def page(self, account: str | None, *, limit: int, after: TokenPlace | None = None) -> TokenPage:
+        """Return at most `limit` tokens of an account, of everybody if None, behind the place `after`."""
+        table = tokens_table.c
+        query = select(tokens_table).order_by(table.created_at.desc(), table.token_id)
+        counted = select(func.count()).select_from(tokens_table)
+        if account is not None:
+            query, counted = query.where(table.account == account), counted.where(table.account == account)
+        if after is not None:
+            same = (table.created_at == after.created_at) & (table.token_id > after.token_id)
+            query = query.where((table.created_at < after.created_at) | same)
+        with self._transactions.reading() as connection:
+            found = [_token(row) for row in connection.execute(query.limit(limit + 1))]
+            total = connection.execute(counted).scalar_one()
+        last = found[limit - 1] if len(found) > limit else None
+        behind = None if last is None else TokenPlace(created_at=last.created_at, token_id=last.token_id)
+        return TokenPage(tokens=found[:limit], total=total, next=behind)
+
+    def get(self, token_id: str, *, account: str | None) -> ApiToken:
+        """Return a token of an account; of anybody if None.
 
         Raises:
             NoSuchToken: there is none, or it is another person's.
         """
-        mine = tokens_table.c.token_id == token_id
-        if account is not None:
-            mine = mine & (tokens_table.c.account == account)
-        if not token_id.isalnum():
-            raise NoSuchToken(token_id)
-        with write_transaction(self._engine) as connection:
-            changed = connection.execute(
-                update(tokens_table).where(mine, tokens_table.c.revoked_at.is_(None)).values(revoked_at=self._now())
-            )
-            known = connection.execute(select(tokens_table.c.token_id).where(mine)).one_or_none()
+        with self._transactions.reading() as connection:
+            return _token(_row(connection, token_id, account))
+
+    def revoke(self, token_id: str, *, account: str | None, expected_version: int | None = None) -> None:
+        """Take a token back, for good. `account` is its owner; None for a superuser, who takes back anybody's.
+
+        Raises:
+            NoSuchToken: there is none, or it is another person's.
+            VersionConflict: it is not at `expected_version` (None: it may have been taken back before).
+        """
+        with self._transactions.writing() as connection:
+            token = _token(_row(connection, token_id, account, is_to_change=True))
+            if expected_version is not None and expected_version != token.version:
+                raise VersionConflict(f"API token {token_id}", expected_version, token.version)
+            if token.revoked_at is None:
+                mine = tokens_table.c.token_id == token_id
+                connection.execute(update(tokens_table).where(mine).values(revoked_at=self._now()))
         self._revision.move()
-        if not changed.rowcount and known is None:
-            raise NoSuchToken(token_id)
 
     def identity_of(self, text: str) -> Identity:
         """Return whom a token speaks for.
@@ -164,7 +215,7 @@ class ApiTokens:
             .join(accounts_table, accounts_table.c.name == tokens_table.c.account)
             .where(tokens_table.c.token_id == token_id)
         )
-        with self._engine.connect() as connection:
+        with self._transactions.reading() as connection:
             return connection.execute(query).one_or_none()
 
     def _open(self, row: Row[Any]) -> ValidToken:
@@ -177,6 +228,18 @@ class ApiTokens:
         scopes = frozenset(_token(row).scopes)
         identity = Identity(name=row.account, role=row.role, token_id=row.token_id, scopes=scopes)
         return ValidToken(identity=identity, expires_at=row.expires_at)
+
+
+def _row(connection: Connection, token_id: str, account: str | None, *, is_to_change: bool = False) -> Row[Any]:
+    if not (token_id.isascii() and token_id.isalnum()):
+        raise NoSuchToken(token_id)
+    query = select(tokens_table).where(tokens_table.c.token_id == token_id)
+    if account is not None:
+        query = query.where(tokens_table.c.account == account)
+    row = connection.execute(query.with_for_update() if is_to_change else query).one_or_none()
+    if row is None:
+        raise NoSuchToken(token_id)
+    return row
 
 
 def _scopes(scopes: Iterable[str]) -> tuple[Permission, ...]:

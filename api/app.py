@@ -23,6 +23,7 @@ from api import (
     settings,
     signing_in,
     split_tests,
+    tokens,
     user_group_estimates,
     user_groups,
 )
@@ -77,6 +78,7 @@ _NEEDING_AN_ACCOUNT: Final = (
     operating,
     consumer_standings,
     people,
+    tokens,
 )
 
 

@@ -1,7 +1,7 @@
 """How a change is asked for and answered: preconditions and idempotency from headers, and a receipt."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final, TypeAlias
 
 from fastapi import Depends, Header, Response
@@ -31,27 +31,40 @@ class Asked:
     command_id: str
 
 
+_IdempotencyKey: TypeAlias = Annotated[
+    str | None, Header(description="Of your own making: the same key again gets the first answer")
+]
+
+
+async def read_idempotency_key(idempotency_key: _IdempotencyKey = None) -> Asked:
+    """Read the header of what is to be made, of which nobody can have seen a version.
+
+    Raises:
+        WrongIdempotencyKey: it cannot be kept.
+    """
+    if idempotency_key is not None and _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
+        raise WrongIdempotencyKey
+    return Asked(expected_version=None, command_id=idempotency_key or "")
+
+
 async def read_asked(
     if_match: Annotated[
         str | None, Header(description='The ETag that was seen, such as "7": refused with 412 if it changed since')
     ] = None,
-    idempotency_key: Annotated[
-        str | None, Header(description="Of your own making: the same key again gets the first answer")
-    ] = None,
+    idempotency_key: _IdempotencyKey = None,
 ) -> Asked:
     """Read the headers.
 
     Raises:
         WrongIfMatch, WrongIdempotencyKey: they cannot be read, and passing them over would do harm.
     """
-    if idempotency_key is not None and _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
-        raise WrongIdempotencyKey
+    asked = await read_idempotency_key(idempotency_key)
     if if_match is None or if_match.strip() == "*":
-        return Asked(expected_version=None, command_id=idempotency_key or "")
+        return asked
     found = _ETAG.fullmatch(if_match.strip())
     if found is None:
         raise WrongIfMatch(if_match)
-    return Asked(expected_version=int(found[1]), command_id=idempotency_key or "")
+    return replace(asked, expected_version=int(found[1]))
 
 
 _Asked: TypeAlias = Annotated[Asked, Depends(read_asked)]

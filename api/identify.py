@@ -92,6 +92,14 @@ def _in_person(identity: Annotated[Identity, Depends(Needs("evaluate"))]) -> Ide
     return identity
 
 
+async def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+DeskHere: TypeAlias = Annotated[Desk, Depends(_desk)]
+"""The desk that says who people are, as an argument of an endpoint."""
+
 Person: TypeAlias = Annotated[Identity, Depends(_in_person)]
 """Somebody who is signed in; not an API token, which may be in anybody's hands."""
 

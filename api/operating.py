@@ -2,26 +2,28 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from threading import Lock, Thread
 from types import MappingProxyType
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
-from api.audit import note_change
-from api.identify import Operator, Reader
+from api.changes import etag
+from api.first_answers import Deed
+from api.identify import Reader
+from api.once import Done, Operating
 from api.parts import Here, Parts
 from api.refusals import NoSuchThing, RebuildAtWork
+from api.rendering import rendered
 from api.sight import onlooker
 from api.texts import StorableText
-from events.database import write_transaction
 from events.facts import REGISTRY
 from projections import laid_out, models, registry, test_list
 from projections.errors import ProjectionsError
-from projections.overview import Standing, overview
+from projections.overview import GenerationOverview, Standing, overview
 from projections.projection import Projection
 from projections.rebuild import rebuild
 
@@ -32,7 +34,7 @@ _PROJECTIONS: Final[Mapping[str, Projection]] = MappingProxyType({each.name: eac
 _log = logging.getLogger(__name__)
 
 
-class GenerationDocument(BaseModel):
+class GenerationDocument(TypedDict):
     """One generation of a projection; `serves` says whether readers are given it, `advice` how to go on."""
 
     name: str
@@ -44,6 +46,14 @@ class GenerationDocument(BaseModel):
     reason: str
     serves: bool
     advice: str
+
+
+class ProjectionDocument(TypedDict):
+    """A projection by its generations. `version` is what a change of its state may expect; the ETag as well."""
+
+    name: str
+    generations: list[GenerationDocument]
+    version: int
 
 
 class Pause(BaseModel):
@@ -108,33 +118,70 @@ def list_projections(parts: Here, _: Reader) -> list[GenerationDocument]:
     """Return every generation; while one is rebuilt, its position tells how far it is."""
     with parts.engine.connect() as connection:
         found = overview(connection, models.ALL, head=parts.store.head())
-    return [GenerationDocument(**asdict(each)) for each in found]
+    return [_generation(each) for each in found]
 
 
-@router.post("/projections/{name}/pause", summary="Keep a projection where it stands", status_code=204)
-def pause(request: Request, parts: Here, _: Operator, name: StorableText, wanted: Pause) -> None:
+@router.get("/projections/{name}", summary="Where one projection stands", response_model=ProjectionDocument)
+def get_projection(parts: Here, _: Reader, name: StorableText) -> Response:
+    """Return its generations. The ETag changes with its state, and not while it follows the log."""
+    projection = _projection(name)
+    with parts.engine.connect() as connection:
+        found = overview(connection, [projection], head=parts.store.head())
+        version = registry.state_version(connection, name)
+    generations = [_generation(each) for each in found]
+    return rendered(
+        ProjectionDocument(name=name, generations=generations, version=version), headers={"ETag": etag(version)}
+    )
+
+
+@router.post(
+    "/projections/{name}/pause", summary="Keep a projection where it stands", status_code=204, response_class=Response
+)
+def pause(order: Operating, name: StorableText, wanted: Pause) -> Response:
     """Readers go on to be given its last rows."""
     projection = _projection(name)
-    with write_transaction(parts.engine) as connection:
-        registry.pause(connection, projection.name, reason=wanted.reason)
-    note_change(request, f"projection {name} paused: {wanted.reason}")
+
+    def keep_it(deed: Deed) -> Done:
+        with deed.writing() as connection:
+            registry.require_state(connection, name, order.expected_version)
+            registry.pause(connection, projection.name, reason=wanted.reason)
+            version = registry.state_version(connection, name)
+        return Done(status=204, noted=f"projection {name} paused: {wanted.reason}", version=version)
+
+    return order.once("pause projection", name, wanted.model_dump(), keep_it)
 
 
-@router.post("/projections/{name}/resume", summary="Let a paused projection go on", status_code=204)
-def resume(request: Request, parts: Here, _: Operator, name: StorableText) -> None:
+@router.post(
+    "/projections/{name}/resume", summary="Let a paused projection go on", status_code=204, response_class=Response
+)
+def resume(order: Operating, name: StorableText) -> Response:
     """It pauses again at the same fact if the cause is still there."""
     projection = _projection(name)
-    with write_transaction(parts.engine) as connection:
-        registry.resume(connection, projection.name)
-    note_change(request, f"projection {name} resumed")
+
+    def let_it_go_on(deed: Deed) -> Done:
+        with deed.writing() as connection:
+            registry.require_state(connection, name, order.expected_version)
+            registry.resume(connection, projection.name)
+            version = registry.state_version(connection, name)
+        return Done(status=204, noted=f"projection {name} resumed", version=version)
+
+    return order.once("resume projection", name, {}, let_it_go_on)
 
 
-@router.post("/projections/{name}/rebuild", summary="Build a projection anew", status_code=202)
-def start_rebuild(request: Request, parts: Here, _: Operator, name: StorableText) -> None:
+@router.post("/projections/{name}/rebuild", summary="Build a projection anew", status_code=202, response_class=Response)
+def start_rebuild(request: Request, parts: Here, order: Operating, name: StorableText) -> Response:
     """Build it from the facts beside the one that serves, and switch; `GET /projections` tells how far it is."""
     rebuilds: Rebuilds = request.app.state.rebuilds
-    rebuilds.start(parts, _projection(name))
-    note_change(request, f"rebuild of projection {name} started")
+    projection = _projection(name)
+
+    def start(deed: Deed) -> Done:
+        with deed.writing() as connection:
+            registry.require_state(connection, name, order.expected_version)
+        # Before the commit, behind which it waits: an answer that says it was started is kept only if it was.
+        rebuilds.start(parts, projection)
+        return Done(status=202, noted=f"rebuild of projection {name} started")
+
+    return order.once("rebuild projection", name, {}, start)
 
 
 @router.get("/servers", summary="The servers that have reported, and what they miss")
@@ -159,6 +206,20 @@ def list_servers(parts: Here, identity: Reader) -> list[ServerDocument]:
         )
         for server in servers
     ]
+
+
+def _generation(standing: GenerationOverview) -> GenerationDocument:
+    return GenerationDocument(
+        name=standing.name,
+        generation=standing.generation,
+        version=standing.version,
+        position=standing.position,
+        lag=standing.lag,
+        state=standing.state,
+        reason=standing.reason,
+        serves=standing.serves,
+        advice=standing.advice,
+    )
 
 
 def _projection(name: str) -> Projection:

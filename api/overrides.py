@@ -122,10 +122,10 @@ def list_overrides(
         units = _by_place([each for each in forced if each.key in visible], disabled, visible)
     wanted = [each for each in units if key is None or any(one["key"] == key for one in each["forced"])]
     if after is not None:
-        place = parts_of(after, 2)
+        place = parts_of("overrides", after, 2)
         wanted = [each for each in wanted if [each["environment"], each["unit"]] > place]
     last = wanted[limit - 1] if len(wanted) > limit else None
-    behind = None if last is None else cursor_of([last["environment"], last["unit"]])
+    behind = None if last is None else cursor_of("overrides", [last["environment"], last["unit"]])
     return rendered(OverridesPage(units=wanted[:limit], next=behind))
 
 

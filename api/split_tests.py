@@ -8,11 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from api.changes import Creation, Receipt, Steering, etag
-from api.cursors import After, Limit, cursor_of, parts_of
+from api.cursors import After, Limit, cursor_of, moment_of, parts_of
 from api.identify import Reader
 from api.missing_servers import MissingServers, MissingServersHere
 from api.parts import Here
-from api.refusals import WrongCursor
 from api.rendering import rendered
 from api.sight import onlooker, seen_test
 from api.texts import KeyInPath, StorableText
@@ -132,7 +131,7 @@ def list_tests(  # noqa: PLR0913, PLR0917 - the filters of the list
         SplitTestPage(
             tests=[document_of(row, missing, actor) for row in page.rows],
             total=page.total,
-            next=None if page.next is None else cursor_of([page.next.created_at.isoformat(), page.next.key]),
+            next=None if page.next is None else cursor_of("tests", [page.next.created_at.isoformat(), page.next.key]),
         )
     )
 
@@ -207,11 +206,5 @@ def document_of(row: ListedSplitTest, missing: MissingServers, actor: Actor) -> 
 
 
 def _place(cursor: str) -> Place:
-    moment, key = parts_of(cursor, 2)
-    try:
-        created_at = datetime.fromisoformat(moment)
-    except ValueError as error:
-        raise WrongCursor from error
-    if created_at.tzinfo is None:
-        raise WrongCursor
-    return Place(created_at=created_at, key=key)
+    moment, key = parts_of("tests", cursor, 2)
+    return Place(created_at=moment_of(moment), key=key)

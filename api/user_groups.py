@@ -117,7 +117,7 @@ def list_user_groups(
     seen = [group for group in found if can_see(actor, group.status, group.author, group.managers)]
     rest = seen
     if after is not None:
-        moment, key = parts_of(after, 2)
+        moment, key = parts_of("user groups", after, 2)
         # The newest first, those of one moment by key.
         rest = [each for each in seen if _moment(each) < moment or (_moment(each) == moment and each.key > key)]
     last = rest[limit - 1] if len(rest) > limit else None
@@ -125,7 +125,7 @@ def list_user_groups(
         UserGroupPage(
             user_groups=[_document(group, missing, identity) for group in rest[:limit]],
             total=len(seen),
-            next=None if last is None else cursor_of([_moment(last), last.key]),
+            next=None if last is None else cursor_of("user groups", [_moment(last), last.key]),
         )
     )
 

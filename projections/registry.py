@@ -3,6 +3,7 @@
 At most one generation of a projection serves: the `live` one, or the `paused` one while it waits for an operator.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
@@ -28,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable
 
+from events.errors import VersionConflict
 from projections.errors import NoLiveGeneration, NothingToPause, NothingToResume, ProjectionOutdated
 from projections.projection import Projection, Tables
 
@@ -49,6 +51,9 @@ projections_table = Table(
 _SERVING = ("live", "paused")
 _READERS_LOCK_CLASS = 0x75737274
 """Any constant of ours: the first half of PostgreSQL's advisory lock keys, the second half being the projection."""
+
+_STATE_VERSIONS = 1_000_000_000
+"""So many numbers are there for states: as many as an ETag has digits for."""
 
 _REMEMBERED = "usersplit_serving"
 """The execution option of a connection that knows already which generations serve."""
@@ -210,6 +215,30 @@ def resume(connection: Connection, name: str) -> None:
     """
     if not _change_state(connection, name, "paused", "live"):
         raise NothingToResume(name, _state_of(connection, name))
+
+
+def state_version(connection: Connection, name: str) -> int:
+    """Return a number for the state of a projection.
+
+    It is another one once a generation was begun, switched to, paused or resumed, and the same while it only moves on.
+    """
+    known = (each for each in generations(connection, name) if each.state != "retired")
+    states = [(each.generation, each.version, each.state, each.reason) for each in known]
+    return crc32(json.dumps(states).encode()) % _STATE_VERSIONS
+
+
+def require_state(connection: Connection, name: str, expected_version: int | None) -> None:
+    """Return if a projection is in the state that somebody saw (None: whatever it is); it stays so until the commit.
+
+    Raises:
+        VersionConflict: it is in another one.
+    """
+    if expected_version is None:
+        return
+    lock(connection)
+    version = state_version(connection, name)
+    if version != expected_version:
+        raise VersionConflict(f"projection {name}", expected_version, version)
 
 
 def _change_state(connection: Connection, name: str, before: State, after: State, *, reason: str = "") -> bool:

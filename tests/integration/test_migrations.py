@@ -12,6 +12,7 @@ from sqlalchemy import Column, Engine, MetaData, Text, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from accounts import tables as accounts
+from api import first_answers
 from consumers import republish_requests
 from events import checkpoints, sql_store
 from events.database import open_database, write_transaction
@@ -30,6 +31,7 @@ def code_metadata() -> MetaData:
         laid_out.metadata,
         republish_requests.metadata,
         accounts.metadata,
+        first_answers.metadata,
     ):
         for table in metadata.tables.values():
             table.to_metadata(merged)
