@@ -10,7 +10,7 @@ from accounts.directory import Account, AccountDirectory
 from accounts.errors import AccountClosed, NotSignedIn, WrongPassword
 from accounts.identity import Identity
 from accounts.passwords import Passwords
-from accounts.remembered import RememberedTokens
+from accounts.remembered import RememberedSessions, RememberedTokens
 from accounts.revision import Revision
 from accounts.sessions import Sessions
 from accounts.signing import SigningKeys, kept_keys
@@ -47,7 +47,8 @@ class Desk:
         self.passwords = passwords or Passwords()
         self.directory = AccountDirectory(engine, self.passwords, now, self.revision)
         self.tokens = ApiTokens(engine, now, self.revision)
-        self._remembered = RememberedTokens(self.tokens, self.revision, now=now, monotonic=monotonic)
+        self._known_tokens = RememberedTokens(self.tokens, self.revision, now=now, monotonic=monotonic)
+        self._known_sessions = RememberedSessions(self.identity_of_session, self.revision, monotonic=monotonic)
         keys = SigningKeys(lambda: session_secrets or kept_keys(engine), monotonic)
         self.sessions = Sessions(keys, seconds=session_seconds, over_https=over_https)
         self._attempts = Attempts(monotonic)
@@ -87,7 +88,7 @@ class Desk:
         return Identity(name=account.name, role=account.role), cookie
 
     def identity_of_session(self, cookie: str) -> Identity | None:
-        """Return who signed in with this cookie's session, None if it is forged or over."""
+        """Return who signed in with this cookie's session, None if it is forged or over. It asks the database."""
         session = self.sessions.read(cookie)
         if session is None:
             return None
@@ -113,18 +114,20 @@ class Desk:
         Raises:
             NotSignedIn: see `ApiTokens.identity_of`.
         """
-        return self._remembered.identity_of(text)
+        return self._known_tokens.identity_of(text)
 
-    def known(self, *, authorization: str, api_key: str) -> Identity | None:
-        """Return who sends a token in these headers if that was asked a moment ago, else None. Never blocks."""
+    def known(self, *, authorization: str, api_key: str, cookie: str = "") -> Identity | None:
+        """Return who sends these headers if that was asked a moment ago, else None. Never blocks."""
+        if not authorization and not api_key:
+            return self._known_sessions.known(cookie) if cookie else None
         text = api_key
         if authorization:
             scheme, _, credentials = authorization.partition(" ")
             text = credentials.strip() if scheme.lower() == "bearer" else ""
-        return self._remembered.known(text) if text else None
+        return self._known_tokens.known(text) if text else None
 
     def identity_of(self, *, authorization: str, api_key: str, cookie: str) -> Identity:
-        """Return who sends these headers: a token wins over a session.
+        """Return who sends these headers: a token wins over a session. Who was known a moment ago is not asked for.
 
         Raises:
             NotSignedIn: none of them says it.
@@ -138,7 +141,7 @@ class Desk:
             return self.identity_of_token(api_key)
         if not cookie:
             raise NotSignedIn("nobody is signed in")
-        identity = self.identity_of_session(cookie)
+        identity = self._known_sessions.identity_of(cookie)
         if identity is None:
             raise NotSignedIn("the session is over")
         return identity

@@ -1,8 +1,9 @@
-"""API tokens that were valid a moment ago, so that not every request of a program asks the database who it is.
+"""Who was known a moment ago, so that not every request of a program or a browser asks the database who it is.
 
-What this process changes of accounts and tokens counts at once: `Revision` moves, and everything remembered is asked
-anew. What another process changes, a revoked token or a closed account, counts after `TRUST_SECONDS` at most. Only
-valid tokens are remembered, by their hash: a guess is never answered from memory, and a dump of it opens nothing.
+What this process changes of accounts, tokens and sessions counts at once: `Revision` moves, and everything remembered
+is asked anew. What another process changes, a revoked token, a closed account or a session that was ended, counts after
+`TRUST_SECONDS` at most. Only what was valid is remembered, by a hash: a guess is never answered from memory, and a dump
+of it opens nothing.
 """
 
 import hashlib
@@ -26,6 +27,33 @@ class _Remembered:
     until: float
 
 
+class _Memory:
+    """Identities by the texts that prove them, each for a while and under one revision."""
+
+    def __init__(self, revision: Revision, monotonic: Callable[[], float]) -> None:
+        self._revision = revision
+        self._monotonic = monotonic
+        self._known: dict[bytes, _Remembered] = {}
+
+    def known(self, text: str) -> Identity | None:
+        found = self._known.get(_hash(text))
+        if found is None or found.revision != self._revision.number or found.until < self._monotonic():
+            return None
+        return found.identity
+
+    def asking(self) -> Callable[[str, Identity, float], None]:
+        """Return what keeps the answer to a question that is asked now, for so many seconds."""
+        # Before the question: a change that it does not see yet moves the revision afterwards.
+        revision, asked_at = self._revision.number, self._monotonic()
+
+        def keep(text: str, identity: Identity, seconds: float) -> None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[_hash(text)] = _Remembered(identity=identity, revision=revision, until=asked_at + seconds)
+
+        return keep
+
+
 class RememberedTokens:
     """Says whom tokens speak for. Safe to share between threads.
 
@@ -40,17 +68,12 @@ class RememberedTokens:
         self, tokens: ApiTokens, revision: Revision, *, now: Callable[[], datetime], monotonic: Callable[[], float]
     ) -> None:
         self._tokens = tokens
-        self._revision = revision
         self._now = now
-        self._monotonic = monotonic
-        self._known: dict[bytes, _Remembered] = {}
+        self._memory = _Memory(revision, monotonic)
 
     def known(self, text: str) -> Identity | None:
         """Return whom a token speaks for if that was asked a moment ago, else None. Never blocks."""
-        found = self._known.get(_hash(text))
-        if found is None or found.revision != self._revision.number or found.until < self._monotonic():
-            return None
-        return found.identity
+        return self._memory.known(text)
 
     def identity_of(self, text: str) -> Identity:
         """Return whom a token speaks for.
@@ -61,16 +84,42 @@ class RememberedTokens:
         known = self.known(text)
         if known is not None:
             return known
-        # Before the question: a change that it does not see yet moves the revision afterwards.
-        revision, asked_at = self._revision.number, self._monotonic()
+        keep = self._memory.asking()
         valid = self._tokens.valid(text)
         left = TRUST_SECONDS if valid.expires_at is None else (valid.expires_at - self._now()).total_seconds()
-        if len(self._known) >= _MOST_REMEMBERED:
-            self._known.clear()
-        self._known[_hash(text)] = _Remembered(
-            identity=valid.identity, revision=revision, until=asked_at + min(left, TRUST_SECONDS)
-        )
+        keep(text, valid.identity, min(left, TRUST_SECONDS))
         return valid.identity
+
+
+class RememberedSessions:
+    """Says who signed in with a session's cookie. Safe to share between threads.
+
+    Args:
+        ask: asks the database: who it is, None where the cookie is forged or its session over.
+        revision: moves when accounts or sessions change here.
+        monotonic: the clock that never jumps.
+    """
+
+    def __init__(
+        self, ask: Callable[[str], Identity | None], revision: Revision, *, monotonic: Callable[[], float]
+    ) -> None:
+        self._ask = ask
+        self._memory = _Memory(revision, monotonic)
+
+    def known(self, cookie: str) -> Identity | None:
+        """Return whose session it is if that was asked a moment ago, else None. Never blocks."""
+        return self._memory.known(cookie)
+
+    def identity_of(self, cookie: str) -> Identity | None:
+        """Return whose session it is, None where it is forged or over."""
+        known = self.known(cookie)
+        if known is not None:
+            return known
+        keep = self._memory.asking()
+        identity = self._ask(cookie)
+        if identity is not None:
+            keep(cookie, identity, TRUST_SECONDS)
+        return identity
 
 
 def _hash(text: str) -> bytes:

@@ -47,7 +47,7 @@ class SigningKeys:
 
     def read(self, text: str, *, salt: str, seconds: int) -> Any | None:
         """Return the document, None where it was not signed by us for this, or is older than `seconds`."""
-        if len(text) > _LONGEST:
+        if len(text) > _LONGEST or not text.isascii():
             return None
         with suppress(BadData):
             try:

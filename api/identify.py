@@ -25,23 +25,32 @@ def identity_of(connection: HTTPConnection, desk: Desk, *, public_url: str = "")
         CrossSite: a browser's session is to change something on behalf of another site.
     """
     headers = connection.headers
-    authorization, api_key = headers.get("authorization", ""), headers.get("x-api-key", "")
-    cookie = connection.cookies.get(desk.sessions.cookie, "")
-    identity = desk.identity_of(authorization=authorization, api_key=api_key, cookie=cookie)
-    note_identity(connection, identity)
-    # Behind the identity, so that the audit line can name who was made to ask.
-    changes = connection.scope.get("method", "GET") not in SAFE_METHODS
-    if changes and not identity.token_id and not is_our_own(headers, public_url=public_url):
-        raise CrossSite
-    return identity
+    identity = desk.identity_of(
+        authorization=headers.get("authorization", ""),
+        api_key=headers.get("x-api-key", ""),
+        cookie=connection.cookies.get(desk.sessions.cookie, ""),
+    )
+    return _let_in(connection, identity, public_url)
 
 
-def _known(connection: HTTPConnection, desk: Desk) -> Identity | None:
-    """Return whom a token speaks for if that need not be asked: a token changes nothing on behalf of another site."""
+def _known(connection: HTTPConnection, desk: Desk, public_url: str) -> Identity | None:
+    """Return who asks if that need not be asked of the database, else None."""
     headers = connection.headers
-    identity = desk.known(authorization=headers.get("authorization", ""), api_key=headers.get("x-api-key", ""))
-    if identity is not None:
-        note_identity(connection, identity)
+    identity = desk.known(
+        authorization=headers.get("authorization", ""),
+        api_key=headers.get("x-api-key", ""),
+        cookie=connection.cookies.get(desk.sessions.cookie, ""),
+    )
+    return None if identity is None else _let_in(connection, identity, public_url)
+
+
+def _let_in(connection: HTTPConnection, identity: Identity, public_url: str) -> Identity:
+    note_identity(connection, identity)
+    # Behind the identity, so that the audit line can name who was made to ask. A token changes nothing on behalf of
+    # another site, for no browser sends it by itself.
+    changes = connection.scope.get("method", "GET") not in SAFE_METHODS
+    if changes and not identity.token_id and not is_our_own(connection.headers, public_url=public_url):
+        raise CrossSite
     return identity
 
 
@@ -58,9 +67,10 @@ class Needs:
             NotSignedIn, CrossSite, NotAllowed: see `api.errors`.
         """
         desk: Desk = request.app.state.desk
-        identity = _known(request, desk)
+        public_url: str = request.app.state.public_url
+        identity = _known(request, desk, public_url)
         if identity is None:
-            identity = await run_in_threadpool(identity_of, request, desk, public_url=request.app.state.public_url)
+            identity = await run_in_threadpool(identity_of, request, desk, public_url=public_url)
         identity.require(self.permission)
         return identity
 

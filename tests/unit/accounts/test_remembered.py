@@ -1,6 +1,6 @@
-"""Tokens that were valid a moment ago are not asked for again, and never let in for longer than is said."""
+"""Tokens and sessions that were valid a moment ago are not asked for again, and not let in for longer than is said."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from accounts.desk import Desk
 from accounts.errors import NotSignedIn
 from accounts.remembered import TRUST_SECONDS
 from events.database import open_database
-from tests.support.people import MovedClock, make_tables, open_desk, sign_up
+from tests.support.people import PASSWORD, MovedClock, make_tables, open_desk, sign_up
 
 
 class House:
@@ -103,3 +103,82 @@ def test_what_is_no_token_is_never_remembered(house: House, text: str) -> None:
         with pytest.raises(NotSignedIn):
             house.here.identity_of_token(text)
         assert not known(house.here, text)
+
+
+def let_in(desk: Desk, cookie: str) -> str | None:
+    """Return the role of whoever shows the cookie to the API, None if nobody is let in."""
+    try:
+        return desk.identity_of(authorization="", api_key="", cookie=cookie).role
+    except NotSignedIn:
+        return None
+
+
+def remembers(desk: Desk, cookie: str) -> bool:
+    return desk.known(authorization="", api_key="", cookie=cookie) is not None
+
+
+def test_a_session_is_known_for_a_while(house: House) -> None:
+    _, cookie = house.here.sign_in("ann", PASSWORD, address="here")
+    assert not remembers(house.here, cookie)
+    assert let_in(house.here, cookie) == "manager"
+    assert remembers(house.here, cookie)
+    assert house.here.known(authorization="Bearer x", api_key="", cookie=cookie) is None
+    assert house.here.known(authorization="", api_key="x", cookie=cookie) is None
+    house.pass_seconds(TRUST_SECONDS + 0.1)
+    assert not remembers(house.here, cookie)
+    assert let_in(house.here, cookie) == "manager"
+
+
+ENDS: list[Callable[[Desk, str], object]] = [
+    lambda desk, cookie: desk.sign_out(cookie),
+    lambda desk, cookie: desk.sign_out(cookie, everywhere=True),
+    lambda desk, _: desk.directory.set_password("ann", "another sentence"),
+    lambda desk, _: desk.directory.change("ann", is_active=False),
+    lambda desk, _: desk.directory.invite("ann"),
+]
+"""Everything that ends a session before its time."""
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_session_that_is_ended_here_is_over_at_once_and_elsewhere_after_seconds(
+    house: House, end: Callable[[Desk, str], object]
+) -> None:
+    _, cookie = house.here.sign_in("ann", PASSWORD, address="here")
+    assert [let_in(desk, cookie) for desk in (house.here, house.elsewhere)] == ["manager", "manager"]
+    end(house.here, cookie)
+    assert (let_in(house.here, cookie), remembers(house.here, cookie)) == (None, False)
+    house.pass_seconds(TRUST_SECONDS - 0.1)
+    assert let_in(house.elsewhere, cookie) == "manager"
+    house.pass_seconds(0.2)
+    assert let_in(house.elsewhere, cookie) is None
+
+
+def test_another_role_counts_for_a_session_here_at_once_and_elsewhere_after_seconds(house: House) -> None:
+    _, cookie = house.here.sign_in("ann", PASSWORD, address="here")
+    assert [let_in(desk, cookie) for desk in (house.here, house.elsewhere)] == ["manager", "manager"]
+    house.here.directory.change("ann", role="viewer")
+    assert let_in(house.here, cookie) == "viewer"
+    house.pass_seconds(TRUST_SECONDS + 0.1)
+    assert let_in(house.elsewhere, cookie) == "viewer"
+
+
+def test_a_session_that_ends_while_it_is_asked_for_is_not_remembered(house: House) -> None:
+    _, cookie = house.here.sign_in("ann", PASSWORD, address="here")
+    ask = house.here.directory.of_session
+
+    def slow(name: str, session_id: str) -> object:
+        found = ask(name, session_id)
+        house.here.directory.end_session(session_id, until=house.clock.now() + timedelta(hours=1))
+        return found
+
+    house.here.directory.of_session = slow  # type: ignore[method-assign,assignment]
+    let_in(house.here, cookie)
+    assert not remembers(house.here, cookie)
+
+
+def test_a_forged_session_is_never_remembered(house: House) -> None:
+    _, cookie = house.here.sign_in("ann", PASSWORD, address="here")
+    assert let_in(house.here, cookie) == "manager"
+    for forged in (cookie[:-1], cookie + "x", "", "x" * 5000, "\ud800"):
+        assert let_in(house.here, forged) is None
+        assert not remembers(house.here, forged)
