@@ -1,10 +1,15 @@
-"""How consumer groups of Kafka stand, asked by an admin client: nobody joins a group to see it."""
+"""How consumer groups of Kafka stand. Nobody joins a group to see it.
+
+A group's coordinator is never asked by the admin client's own requests (ListConsumerGroupOffsets,
+DescribeConsumerGroups): librdkafka, to 2.16 at least, aborts the whole process when the connection ends under one of
+them (confluentinc/librdkafka#4605). A consumer that joins nothing, and the older `list_groups`, ask the same.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # its own public name
 
@@ -13,7 +18,6 @@ from streams.kafka_errors import logs_errors, made, translated
 from streams.ports import BrokerAway, UnknownTopic
 
 _ANSWER_SECONDS: Final = 5.0
-_NEVER_COMMITTED: Final = -1001
 _CANNOT_TELL: Final = frozenset(
     {
         KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - librdkafka's embedded broker, which keeps no list of members
@@ -26,24 +30,18 @@ class KafkaGroups:
     """A `streams.groups.ConsumerGroups` over Kafka. `settings` are librdkafka's; nothing is connected yet."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._admin = made(AdminClient, {**settings, "error_cb": logs_errors("groups")})
+        self._settings = {**settings, "error_cb": logs_errors("groups")}
+        self._admin = made(AdminClient, self._settings)
 
     def standing(self, group: str, topic: str) -> GroupStanding:
         """See `ConsumerGroups.standing`."""
         partitions = self._partitions(topic)
-        wanted = [ConsumerGroupTopicPartitions(group, list(partitions))]
-        offsets = _answer(
-            lambda: self._admin.list_consumer_group_offsets(wanted, request_timeout=_ANSWER_SECONDS)[group].result(
-                _ANSWER_SECONDS
-            ),
-            f"asking for the offsets of the group {group}",
-        )
-        committed = {each.partition: each.offset for each in offsets.topic_partitions or ()}
+        committed = self._committed(group, partitions)
         starts = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         ends = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         behind = 0
         for number, end in ends.items():
-            at = committed.get(number, _NEVER_COMMITTED)
+            at = committed[number]
             # Retention may have taken what the group has not read: nobody can be behind by that any more.
             behind += max(end - max(at, starts[number]), 0)
         return GroupStanding(behind=behind, members=self._members(group))
@@ -57,6 +55,20 @@ class KafkaGroups:
             raise UnknownTopic(topic)
         return [KafkaPartition(topic, number) for number in found.partitions]
 
+    def _committed(self, group: str, partitions: list[KafkaPartition]) -> dict[int, int]:
+        asking = made(Consumer, {**self._settings, "group.id": group, "enable.auto.commit": False})
+        try:
+            offsets = _answer(
+                lambda: asking.committed(partitions, timeout=_ANSWER_SECONDS),
+                f"asking for the offsets of the group {group}",
+            )
+        finally:
+            asking.close()
+        for each in offsets:
+            if each.error is not None:
+                raise translated(each.error, f"asking for the offsets of the group {group}")
+        return {each.partition: each.offset for each in offsets}
+
     def _offsets(self, partitions: list[KafkaPartition], wanted: OffsetSpec) -> dict[int, int]:
         futures = self._admin.list_offsets(dict.fromkeys(partitions, wanted), request_timeout=_ANSWER_SECONDS)
         return {
@@ -68,14 +80,12 @@ class KafkaGroups:
 
     def _members(self, group: str) -> int | None:
         try:
-            found = self._admin.describe_consumer_groups([group], request_timeout=_ANSWER_SECONDS)[group]
-            return len(found.result(_ANSWER_SECONDS).members)
+            found = self._admin.list_groups(group, timeout=_ANSWER_SECONDS)
         except KafkaException as error:
             if error.args[0].code() in _CANNOT_TELL:
                 return None
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return 0
             raise translated(error.args[0], f"asking for the members of the group {group}") from error
+        return sum(len(each.members) for each in found)
 
 
 def _answer(ask: Callable[[], Any], doing: str) -> Any:

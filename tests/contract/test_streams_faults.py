@@ -1,6 +1,7 @@
 """What only a real Apache Kafka can show: retention, its death and its freezing under those who speak to it."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from threading import Event, Thread, Timer
@@ -10,6 +11,7 @@ import pytest
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
+from streams.groups import GroupStanding
 from streams.kafka_broker import KafkaBroker
 from streams.messages import Message, OutgoingMessage, Topic, TopicPartition
 from streams.ports import BrokerAway, DeliveryFailed, MessageTooLarge, OffsetOutOfRange, Source
@@ -141,6 +143,36 @@ def test_questions_to_a_broker_that_is_away_say_so(kafka: RealKafka, broker: Kaf
 
     wait_until("the broker tells the end again", answers)
     reader.close()
+
+
+def test_whoever_looks_at_groups_outlives_a_broker_that_hangs(
+    kafka: RealKafka, broker: KafkaBroker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.kafka_groups._ANSWER_SECONDS", 0.3)
+    groups, stop, told = broker.groups(), Event(), Counter[str]()
+
+    def look() -> None:
+        while not stop.is_set():
+            try:
+                assert groups.standing(f"group-{uuid4().hex}", topic) == GroupStanding(behind=0, members=0)
+                told["standing"] += 1
+            except BrokerAway:
+                told["away"] += 1
+
+    def wait_for(more: int, word: str) -> None:
+        before = told[word]
+        wait_until(f"{more} x {word}", lambda: told[word] >= before + more)
+
+    looking = Thread(target=look)
+    looking.start()
+    for _ in range(4):
+        wait_for(1, "standing")
+        kafka.freeze()  # in the midst of a request
+        wait_for(2, "away")
+        kafka.thaw()
+    stop.set()
+    looking.join(60)
+    assert not looking.is_alive()
 
 
 def test_a_message_for_a_topic_that_nobody_created_is_not_delivered(kafka: RealKafka) -> None:
