@@ -19,14 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec  # type: ignore[attr-defined]  # its own names
 
 KAFKA_VERSION = "4.3.1"
 _ROOT = Path(__file__).parents[2]
 _POM = Path(__file__).with_name("kafka_jars") / "pom.xml"
 _CACHE = _ROOT / ".tools" / f"kafka-{KAFKA_VERSION}"
-_START_TIMEOUT_SECONDS = 60.0
+_START_TIMEOUT_SECONDS = 120.0
 
 # One core compiles quickly and collects serially: a broker for tests lives for minutes.
 _JAVA_OPTIONS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
@@ -91,7 +91,7 @@ class KafkaServer:
         return self._directory / "server.log"
 
     def start(self) -> None:
-        """Start the broker on its log and its ports, and wait until it answers. A frozen one goes on."""
+        """Start the broker on its log and its ports, and wait until it leads every partition. A frozen one goes on."""
         if self._process is not None:
             self.thaw()
             return
@@ -177,6 +177,11 @@ class KafkaServer:
 
 
 def _answers(bootstrap_servers: str) -> bool:
+    """Tell whether the broker is in the cluster and leads every partition that there is.
+
+    It is fenced until the controller has heard of it, and then not in the cluster's list; it is in there before it
+    leads again what it led before it died. Whoever asks it for an end or writes to it in between is refused.
+    """
     with socket.socket() as probe:
         probe.settimeout(0.5)
         host, port = bootstrap_servers.split(":")
@@ -184,10 +189,21 @@ def _answers(bootstrap_servers: str) -> bool:
             return False
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     try:
-        # A broker is fenced until the controller has heard of it, and then it is not in the cluster's list.
-        return bool(admin.list_topics(timeout=2).brokers)
-    except KafkaException:
+        found = admin.list_topics(timeout=2)
+        return bool(found.brokers) and _leads(admin, found)
+    except (KafkaException, TimeoutError):
         return False
+
+
+def _leads(admin: AdminClient, found: ClusterMetadata) -> bool:
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    asked = {
+        TopicPartition(name, number): latest for name, topic in found.topics.items() for number in topic.partitions
+    }
+    if asked:
+        for answer in admin.list_offsets(asked, request_timeout=2).values():
+            answer.result(4)
+    return all(topic.error is None for topic in found.topics.values())
 
 
 def _java(jars: Path) -> list[str]:
@@ -242,7 +258,7 @@ def _free_ports(count: int) -> list[int]:
 
     From within that range, a client that tries to reach the dead broker could be given the broker's own port.
     """
-    found: list[int] = []
+    found: set[int] = set()
     while len(found) < count:
         port = random.randint(15000, 30000)  # noqa: S311 - a port, no secret
         with socket.socket() as probe:
@@ -250,5 +266,5 @@ def _free_ports(count: int) -> list[int]:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        found.append(port)
-    return found
+        found.add(port)
+    return list(found)

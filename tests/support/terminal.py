@@ -78,7 +78,7 @@ class Terminal:
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                said, _ = process.communicate(timeout=30)
+                said, _ = process.communicate(timeout=60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 said, _ = process.communicate()
@@ -93,8 +93,11 @@ def _exit_code(arguments: Sequence[str]) -> int:
     return 0
 
 
-def wait_until(what: str, condition: Callable[[], bool], *, timeout_seconds: float = 60.0) -> None:
-    """Return once `condition` holds; fail the test if it does not in time."""
+def wait_until(what: str, condition: Callable[[], object], *, timeout_seconds: float = 90.0) -> None:
+    """Return once `condition` holds; fail the test if it does not in time.
+
+    The time is for a busy machine, on which a process alone may need half a minute to start.
+    """
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         if time.monotonic() > deadline:
