@@ -1,17 +1,14 @@
 """Fixtures for every suite live in tests/support, one module a part of the world."""
 
-from hypothesis import settings
+from typing import Final
+
+import pytest
 
 from tests.support.examples import USUAL, examples
 
-# How long one example takes says more about the machine than about the code.
-settings.register_profile("usersplit", deadline=None, max_examples=examples(USUAL))
-settings.load_profile("usersplit")
+pytest_plugins = ["pytester", "tests.support.tiers", "tests.support.order"]
 
-pytest_plugins = [
-    "pytester",
-    "tests.support.tiers",  # first, for the others use it
-    "tests.support.order",
+_FIXTURES: Final = (
     "tests.support.postgres",
     "tests.support.clickhouse",
     "tests.support.database",
@@ -19,4 +16,18 @@ pytest_plugins = [
     "tests.support.served",
     "tests.support.pages",
     "tests.support.api",
-]
+)
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Load what tests stand on: not before, for the process that only hands them out to workers never needs it.
+
+    Half of the product is imported here, and no worker starts before that process is ready.
+    """
+    from hypothesis import settings
+
+    # How long one example takes says more about the machine than about the code.
+    settings.register_profile("usersplit", deadline=None, max_examples=examples(USUAL))
+    settings.load_profile("usersplit")
+    for name in _FIXTURES:
+        session.config.pluginmanager.import_plugin(name)
