@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from consumers.hit_decoding import decode_hits
 from streams.messages import Message, MessageRun, TopicPartition
-from warehouse.hits import OffsetRange
+from warehouse.hits import OffsetRange, chosen
 
 MESSAGE_OVERHEAD_BYTES: Final = 256
 """What a message takes beside its bytes: Python's objects before it is decoded, Arrow's offsets and numbers after."""
@@ -88,9 +88,7 @@ class ReadyBatch:
             return
         kept = np.isin(self._origins, dropped, invert=True)
         self._origins = self._origins[kept]
-        # Slices, which copy nothing; and pyarrow filters no string views.
-        bounds = np.flatnonzero(np.diff(kept, prepend=False, append=False)).reshape(-1, 2).tolist()
-        self.hits = pa.concat_tables([self.hits.slice(0, 0), *(self.hits.slice(at, to - at) for at, to in bounds)])
+        self.hits = chosen(self.hits, kept)
         self.letters = [found for found in self.letters if (found[0].topic, found[0].partition) not in partitions]
         self.ranges = [part for part in self.ranges if (part.topic, part.partition) not in partitions]
 

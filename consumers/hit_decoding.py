@@ -16,7 +16,7 @@ import pyarrow as pa
 from consumers.hit_columns import read_columns
 from consumers.hit_validity import faults_of
 from usersplit.hits import MalformedHit, decode_hit
-from warehouse.hits import COLUMNS, HITS_SCHEMA
+from warehouse.hits import COLUMNS, HITS_SCHEMA, chosen
 
 _FRAME_SCHEMA: Final[dict[str, Any]] = dict(pl.Schema(HITS_SCHEMA))
 _PLAIN_SCHEMA: Final = _FRAME_SCHEMA | {"occurred_at": pl.Int64}
@@ -50,7 +50,7 @@ def decode_hits(values: Sequence[bytes | None]) -> DecodedHits:
         hits, places = _merged(hits, places, frame, read_places)
     faults = faults_of(pl.DataFrame(hits), may_hold_nul=columns.may_hold_nul)
     if faults:
-        hits = _table(pl.DataFrame(hits).filter(~pl.Series(np.isin(np.arange(len(places)), list(faults)))))
+        hits = chosen(hits, np.isin(np.arange(len(places)), list(faults), invert=True))
         poison.update({int(places[place]): reason for place, reason in faults.items()})
     return DecodedHits(
         hits=hits, poison=tuple(Poison(index=index, reason=reason) for index, reason in sorted(poison.items()))

@@ -35,9 +35,11 @@ _SETTINGS: dict[str, Any] = {
     # reader of small messages wait half of the time (measured: 0.2 against 0.6-0.8 million messages a second).
     "fetch.queue.backoff.ms": 10,
 }
-# Messages are cheapest a few thousand at a time: a hundred thousand of confluent_kafka's objects at once do not fit
-# into the processor's cache, and set off Python's garbage collection.
+# So many a call, so that the caller's turn comes soon.
 _RUN_MESSAGES = 5000
+# And so many of confluent_kafka's objects at once, of which only the bytes are kept: Python looks for garbage among all
+# that it has whenever 700 objects have been made and not let go of, which doubled the price of a message (measured).
+_OBJECTS = 500
 
 
 class KafkaSource:
@@ -103,7 +105,18 @@ class KafkaSource:
 
     def poll_runs(self, *, max_messages: int, timeout_seconds: float) -> list[MessageRun]:
         """See `RunSource.poll_runs`."""
-        return _in_runs(self._read(min(max_messages, _RUN_MESSAGES), timeout_seconds), self._only_topic)
+        left = min(max_messages, _RUN_MESSAGES)
+        asked = min(left, _OBJECTS)
+        found = self._read(asked, timeout_seconds)
+        runs = _in_runs(found, self._only_topic)
+        while len(found) == asked < left:
+            left -= asked
+            asked = min(left, _OBJECTS)
+            found = self._next(asked, 0)
+            if self._moved:
+                runs = [run for run in runs if (run.topic, run.partition) not in self._moved]
+            runs += _in_runs(found, self._only_topic)
+        return runs
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         """See `Source.pause`."""
@@ -144,33 +157,33 @@ class KafkaSource:
     def _read(self, max_messages: int, timeout_seconds: float) -> list[KafkaMessage]:
         if self._closed:
             raise StreamError("the source is closed; ask the broker for a new one")
-        if self._failure is not None:
-            raise self._failure
-        self._moved.clear()
+        self._check()
         # confluent_kafka waits the whole time for a full batch; waiting for the first message alone keeps us quick.
-        found = self._consume(1, timeout_seconds)
-        if self._moved:
-            found = [raw for raw in found if _place(raw) in self._owned]
+        found = self._next(1, timeout_seconds)
         if found and max_messages > 1:
-            self._moved.clear()
-            more = self._consume(max_messages - 1, 0)
+            more = self._next(max_messages - 1, 0)
             if self._moved:
                 # What moved in between starts again where its listener said: the message before is not its first.
                 found = [raw for raw in found if _place(raw) not in self._moved]
-                more = [raw for raw in more if _place(raw) in self._owned]
             found.extend(more)
+        if not found:
+            self._check()
         return found
 
-    def _consume(self, max_messages: int, timeout_seconds: float) -> list[KafkaMessage]:
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _next(self, max_messages: int, timeout_seconds: float) -> list[KafkaMessage]:
+        """Take what there is. `_moved` is what was given or taken away meanwhile."""
+        self._moved.clear()
         try:
             found = self._consumer.consume(max_messages, timeout_seconds)
         except KafkaException as refused:
             raise translated(refused.args[0], "reading as a member of a group") from refused
         if any(map(KafkaMessage.error, found)):
             found = [raw for raw in found if not self._takes_error(raw)]
-            if self._failure is not None and not found:
-                raise self._failure
-        return found
+        return [raw for raw in found if _place(raw) in self._owned] if self._moved else found
 
     def _takes_error(self, raw: KafkaMessage) -> bool:
         error = raw.error()
@@ -215,15 +228,20 @@ def _run(found: Sequence[KafkaMessage]) -> MessageRun:
     # Any: the stubs give keys and values as str as well; a consumer without deserializers gives bytes.
     keys: Any = list(map(KafkaMessage.key, found))
     values: Any = list(map(KafkaMessage.value, found))
-    offsets: Any = list(map(KafkaMessage.offset, found))
     return MessageRun(
         topic=last.topic,
         partition=last.partition,
-        offsets=offsets,
+        offsets=_offsets(found),
         keys=keys,
         values=values,
         last_timestamp_ms=last.timestamp_ms,
     )
+
+
+def _offsets(found: Sequence[KafkaMessage]) -> Sequence[int]:
+    first, last = _number(found[0].offset()), _number(found[-1].offset())
+    # They rise within a run, so that ends as far apart as there are messages leave none out.
+    return range(first, last + 1) if last - first == len(found) - 1 else [_number(raw.offset()) for raw in found]
 
 
 def _place(raw: KafkaMessage) -> TopicPartition:

@@ -28,7 +28,7 @@ from warehouse import clickhouse_offsets
 from warehouse.clickhouse import open_client, translated
 from warehouse.clickhouse_offsets import PLAIN_INSERT, Claim, ClickHouseOffsets
 from warehouse.errors import WarehouseDown, WarehouseTooNew
-from warehouse.hit_ids import may_repeat, uuid_bytes
+from warehouse.hit_ids import is_first, uuid_bytes
 from warehouse.hits import COLUMNS, HITS_SCHEMA, SCHEMA_VERSION, HitsPerVariant, OffsetRange
 
 DEDUPLICATION_WINDOW: Final = 10_000
@@ -286,9 +286,7 @@ def _spans(ids: NDArray[np.uint8]) -> list[tuple[int, int]]:
 
 def _unknown(ids: NDArray[np.uint8], stored: set[bytes]) -> NDArray[np.int64]:
     """Return the places of the ids that are not among `stored`, of equal ones the first."""
-    places = np.arange(len(ids), dtype=np.int64)
-    if may_repeat(ids):
-        places = np.sort(np.unique(ids, axis=0, return_index=True)[1]).astype(np.int64)
+    places = np.flatnonzero(is_first(ids))
     if stored:
         places = places[[ids[place].tobytes() not in stored for place in places]]
     return places

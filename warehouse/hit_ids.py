@@ -15,6 +15,7 @@ _TEXT_LENGTH: Final = 36
 _HYPHENS: Final = (8, 13, 18, 23)
 _DIGITS: Final = tuple(place for place in range(_TEXT_LENGTH) if place not in _HYPHENS)
 _NO_DIGIT: Final = 255
+_ODD: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 
 
 def _values_of_digits() -> NDArray[np.uint8]:
@@ -52,11 +53,20 @@ def uuid_array(ids: NDArray[np.uint8]) -> Any:
     return pa.ExtensionArray.from_storage(pa.uuid(), stored)
 
 
-def may_repeat(ids: NDArray[np.uint8]) -> bool:
-    """Tell whether an id may be there twice: surely if one is, and once in a blue moon if none is."""
+def is_first(ids: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell of every id, a row of 16 bytes, whether no equal one comes before it."""
+    first = np.ones(len(ids), dtype=np.bool_)
     halves = ids.view(np.uint64)
-    mixed = np.sort(halves[:, 0] * np.uint64(0x9E3779B97F4A7C15) ^ halves[:, 1])
-    return bool((mixed[1:] == mixed[:-1]).any())
+    mixed = halves[:, 0] * _ODD ^ halves[:, 1]
+    ordered = np.sort(mixed)
+    # Mostly there are none, and a batch is not worth more than the sorting of numbers.
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    seen = set()
+    for place in np.flatnonzero(np.isin(mixed, repeated)) if len(repeated) else ():
+        value = ids[place].tobytes()
+        first[place] = value not in seen
+        seen.add(value)
+    return first
 
 
 def _refusal() -> WarehouseRefused:

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 SCHEMA_VERSION: Final = 2
 """The version of the tables. A warehouse with a higher one is refused, one with a lower one is brought up."""
@@ -44,6 +47,13 @@ HITS_SCHEMA: Final[Any] = pa.schema(
 """A batch of hits, in the order of the table's columns (docs/bi.md). `hit_id` is a UUID in its canonical text form."""
 
 COLUMNS: Final[tuple[str, ...]] = tuple(HITS_SCHEMA.names)
+
+
+def chosen(hits: pa.Table, which: NDArray[np.bool_]) -> pa.Table:
+    """Return those of `hits` (of `HITS_SCHEMA`) for which `which` says so, in their order."""
+    # By polars: pyarrow filters no string views.
+    frame = pl.DataFrame(hits).filter(pl.Series(which))
+    return frame.to_arrow(compat_level=pl.CompatLevel.newest()).cast(HITS_SCHEMA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,6 +128,17 @@ def test_a_hit_id_is_stored_once_within_a_batch_and_across_batches(warehouse: Hi
     assert dict(warehouse.offsets(TOPIC)) == {0: 6}
 
 
+def test_what_is_new_in_a_batch_of_old_hits_is_stored_as_it_came(warehouse: HitWarehouse) -> None:
+    old = [row(number, variant="old") for number in range(40)]
+    warehouse.store(table(*old), [part(0, 40)])
+    new = [row(100 + number, variant="new", unit_id=f"{number}: {'long' * number}") for number in range(40)]
+    mixed = [one for pair in zip(old, new, strict=True) for one in pair]
+    assert warehouse.store(table(*mixed, *mixed), [part(40, 200)]) == 40
+    counted = {line.variant: (line.hits, line.units) for line in warehouse.hits_per_variant()}
+    assert counted == {"old": (40, 40), "new": (40, 40)}
+    assert warehouse.store(table(*new), [part(200, 240)]) == 0
+
+
 def test_ids_that_come_again_after_many_batches_without_any_are_stored_once_too(warehouse: HitWarehouse) -> None:
     for at in range(30):
         assert warehouse.store(table(row(3 * at), row(3 * at + 1)), [part(2 * at, 2 * at + 2)]) == 2

@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pytest
 
 from warehouse.duckdb_hits import DuckDbHits
 from warehouse.errors import WarehouseDown, WarehouseLocked, WarehouseTooNew
-from warehouse.hits import HITS_SCHEMA
+from warehouse.hits import HITS_SCHEMA, OffsetRange
 
 HOLDER = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
@@ -118,3 +119,27 @@ def test_the_tables_of_the_release_before_are_brought_up(tmp_path: Path) -> None
         warehouse.prepare()
         answer = warehouse.cursor().execute("SELECT (SELECT version FROM hit_warehouse), count(*) FROM exposures")
         assert answer.fetchone() == (2, 0)
+
+
+def test_a_checkpoint_writes_no_hit_a_second_time(tmp_path: Path) -> None:
+    batch = 131_072
+    size = """
+        SELECT row_group_id, sum(count) FROM pragma_storage_info('hits')
+        WHERE column_name = 'forced' AND segment_type <> 'VALIDITY' GROUP BY ALL ORDER BY ALL
+    """
+    with closing(DuckDbHits(tmp_path / "bi.duckdb")) as warehouse:
+        warehouse.prepare()
+        for number in range(3):
+            part = OffsetRange(topic="hits", partition=0, first=number, next=number + 1)
+            assert warehouse.store(_hits(number * batch, batch), [part]) == batch
+        stored = warehouse.cursor().execute(size).fetchall()
+        warehouse.cursor().execute("CHECKPOINT")
+        assert warehouse.cursor().execute(size).fetchall() == stored
+        assert [rows for _, rows in stored] == [122_880, 8_192] * 3
+
+
+def _hits(first: int, count: int) -> pa.Table:
+    ids = [f"{number:08x}-0000-7000-8000-000000000000" for number in range(first, first + count)]
+    plain: dict[Any, Any] = {pa.string_view(): "x", pa.bool_(): False}
+    columns: list[Any] = [pa.array([plain.get(field.type, 1)] * count, type=field.type) for field in HITS_SCHEMA]
+    return pa.Table.from_arrays([pa.array(ids, type=pa.string_view()), *columns[1:]], schema=HITS_SCHEMA)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from streams.groups import ConsumerGroups
@@ -21,7 +21,8 @@ from tests.support.terminal import wait_until
 PARTITIONS = 4
 """As many as the embedded broker gives every topic."""
 
-KINDS = ["memory", "embedded", pytest.param("kafka", marks=pytest.mark.real_kafka)]
+KAFKA = pytest.param("kafka", marks=pytest.mark.real_kafka)
+KINDS = ["memory", "embedded", KAFKA]
 
 
 @dataclass
@@ -463,8 +464,9 @@ def test_a_log_reader_waits_for_a_topic_that_is_not_there_yet(world: World) -> N
     reader.close()
 
 
-def test_runs_hold_what_messages_hold_in_order_within_a_partition(world: World) -> None:
-    sent = [*numbered(world.topic, 300, keys=40), OutgoingMessage(topic=world.topic, key=b"a", value=None)]
+@pytest.mark.parametrize("most", [70, 100_000])
+def test_runs_hold_what_messages_hold_in_order_within_a_partition(world: World, most: int) -> None:
+    sent = [*numbered(world.topic, 4000, keys=40), OutgoingMessage(topic=world.topic, key=b"a", value=None)]
     send(world.broker, sent)
     reader = world.broker.log_reader(world.topic)
     expected = read_to_end(reader)
@@ -472,9 +474,9 @@ def test_runs_hold_what_messages_hold_in_order_within_a_partition(world: World) 
     source = in_runs(join(world, f"group-{uuid4().hex}", Listener()))
     runs: list[MessageRun] = []
     deadline = time.monotonic() + 20
-    while sum(len(run.values) for run in runs) < 301 and time.monotonic() < deadline:
-        found = source.poll_runs(max_messages=70, timeout_seconds=0.5)
-        assert sum(len(run.values) for run in found) <= 70
+    while sum(len(run.values) for run in runs) < 4001 and time.monotonic() < deadline:
+        found = source.poll_runs(max_messages=most, timeout_seconds=0.5)
+        assert sum(len(run.values) for run in found) <= most
         runs.extend(found)
     source.close()
     for run in runs:
@@ -487,6 +489,27 @@ def test_runs_hold_what_messages_hold_in_order_within_a_partition(world: World) 
             for offset, key, value in zip(run.offsets, run.keys, run.values, strict=True)
         ]
         assert read_in_runs == [(m.offset, m.key, m.value) for m in expected if m.partition == number]
+
+
+@pytest.mark.parametrize("world", [KAFKA], indirect=True)
+def test_runs_name_the_offsets_of_their_messages_where_a_transaction_left_a_gap(world: World) -> None:
+    producer = Producer({"bootstrap.servers": world.bootstrap_servers, "transactional.id": uuid4().hex})
+    producer.init_transactions(30)
+    for number in range(3):
+        producer.begin_transaction()
+        for _ in range(2):
+            producer.produce(world.topic, b"%d" % number, partition=0)
+        producer.commit_transaction(30)
+    expected = [(m.offset, m.value) for m in read_to_end(world.broker.log_reader(world.topic))]
+    assert expected[-1][0] > 5  # the ends of transactions have offsets of their own
+    source = in_runs(join(world, f"group-{uuid4().hex}", Listener()))
+    found: list[tuple[int, bytes | None]] = []
+    deadline = time.monotonic() + 20
+    while len(found) < 6 and time.monotonic() < deadline:
+        for run in source.poll_runs(max_messages=500, timeout_seconds=0.5):
+            found.extend(zip(run.offsets, run.values, strict=True))
+    source.close()
+    assert found == expected
 
 
 def test_runs_of_two_topics_are_kept_apart(world: World) -> None:
