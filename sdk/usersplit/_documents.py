@@ -49,9 +49,11 @@ def config_from_document(document: object, *, place: str) -> Config | None:
         raise MalformedConfig(f"The config of {place} is no JSON object.")
     form = whole_number(document, "format", place)
     if form > FORMAT:
-        raise ConfigFromTheFuture(f"The config of {place} has the format {form}, this SDK knows {FORMAT}: upgrade it.")
+        raise ConfigFromTheFuture(
+            f"The config of {place} has the format {shown(form)}, this SDK knows {FORMAT}: upgrade it."
+        )
     if form != FORMAT:
-        raise MalformedConfig(f"The config of {place} has the format {form}; there is no such format.")
+        raise MalformedConfig(f"The config of {place} has the format {shown(form)}; there is no such format.")
     kind, key = _expected(place)
     if document.get("kind") != kind:
         return None

@@ -134,8 +134,10 @@ class GuestCookie:
         return found
 
     def _believed(self, value: str) -> str | None:
+        if not value.isascii():
+            return None
         payload, _, signature = value.rpartition(".")
-        if any(hmac.compare_digest(self._signature(secret, payload), _ascii(signature)) for secret in self._secrets):
+        if any(hmac.compare_digest(self._signature(secret, payload), signature) for secret in self._secrets):
             return payload
         if not self._accept_unsigned:
             return None
@@ -144,7 +146,7 @@ class GuestCookie:
 
     def _signature(self, secret: bytes, payload: str) -> str:
         # The name is signed too: another cookie that is signed with the same secret is not this one.
-        signed = f"{self._name}={payload}".encode("utf-8", "surrogateescape")
+        signed = f"{self._name}={payload}".encode()
         return _base64(hmac.digest(secret, signed, hashlib.sha256)[:_SIGNATURE_BYTES])
 
 
@@ -159,7 +161,3 @@ def _checked_secrets(given: Sequence[str | bytes]) -> tuple[bytes, ...]:
 
 def _base64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
-
-
-def _ascii(text: str) -> str:
-    return text if text.isascii() else ""

@@ -61,12 +61,11 @@ class HttpWire:
     def __init__(
         self, url: str, token: str, *, timeout_seconds: float, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        if not _is_address(url):
             raise InvalidSetting(f"{url!r} is no address of a server, such as https://usersplit.example.com.")
-        if parts.username is not None:
+        if urlsplit(url).username is not None:
             raise InvalidSetting("Put no name and password into the address: pass an API token as token.")
-        if _TOKEN.fullmatch(token) is None:
+        if not _is_token(token):
             raise InvalidSetting("The token is no API token: it is empty, or holds blanks or strange characters.")
         require_positive_seconds("timeout_seconds", timeout_seconds)
         self._url = url.removesuffix("/").removesuffix(PATH) + PATH
@@ -118,6 +117,21 @@ class HttpWire:
             yield piece
         if unpacked is not None and not unpacked.eof:
             raise NoAnswer(f"The answer of the server {self._url} is torn.")
+
+
+def _is_address(url: object) -> bool:
+    if not isinstance(url, str) or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        is_server = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number or too large
+        return False
+    return bool(is_server and not parts.query and not parts.fragment)
+
+
+def _is_token(token: object) -> bool:
+    return isinstance(token, str) and _TOKEN.fullmatch(token) is not None  # None is what an unset variable gives
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

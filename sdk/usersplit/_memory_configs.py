@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from usersplit._config import SplitTestConfig
+from usersplit._config_fields import shown
 from usersplit._config_set import Published
 from usersplit._documents import config_from_document, decoded, place_of
 from usersplit._errors import MalformedConfig
@@ -46,7 +47,7 @@ class MemoryConfigs:
         fields = decoded(document) if isinstance(document, (str, bytes)) else dict(document)
         if not isinstance(fields, dict):
             raise MalformedConfig("The config is no JSON object.")
-        place = place_of(fields) or str(fields.get("key"))
+        place = place_of(fields) or shown(fields.get("key"))
         config = config_from_document(fields, place=place)
         if config is None:
             return False

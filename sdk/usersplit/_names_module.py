@@ -19,6 +19,7 @@ _GAPS: Final = re.compile(" +")
 _TAKEN_IN_MODULE: Final = frozenset({"Final", "Literal", "Never", "TypeAlias", "UserGroups"})
 _TAKEN_IN_CLASS: Final = frozenset({"KEY", "VARIANTS"})
 _HASH_LENGTH: Final = 6
+_LONGEST_HASH: Final = 64
 
 _HEADER: Final = '''\
 """The split tests and user groups that the servers know, by name.
@@ -157,17 +158,26 @@ def _constant_name(text: str) -> str:
 
 
 def _unambiguous(texts: Iterable[str], name_of: Callable[[str], str], taken: frozenset[str]) -> dict[str, str]:
-    """Return a name for each text; where several would get the same one, each of them gets its hash on top."""
+    """Return a name for each text; where several would get the same one, each of them gets its hash on top.
+
+    So much of it as it takes: a hash of nothing but digits can be what another name ends in.
+    """
     names = {text: name_of(text) for text in texts}
+    hashes = {text: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in names}
     counts = Counter(names.values())
-    return {
-        text: f"{name}_{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:_HASH_LENGTH]}"
-        if counts[name] > 1
-        else f"{name}_"
-        if name in taken or keyword.iskeyword(name)
-        else name
-        for text, name in names.items()
-    }
+
+    def apart(length: int) -> dict[str, str]:
+        return {
+            text: f"{name}_{hashes[text][:length]}"
+            if counts[name] > 1
+            else f"{name}_"
+            if name in taken or keyword.iskeyword(name)
+            else name
+            for text, name in names.items()
+        }
+
+    found = (apart(length) for length in range(_HASH_LENGTH, _LONGEST_HASH + 1))
+    return next(each for each in found if len(set(each.values())) == len(each))
 
 
 def _assigned(node: ast.ClassDef) -> dict[str, object]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from usersplit._config_fields import conditions_in, whole_number
+from usersplit._config_fields import conditions_in, shown, whole_number
 from usersplit._errors import MalformedConfig
 from usersplit.conditions import Catalog, Conditions, parse
 
@@ -48,7 +48,7 @@ def user_group_from_document(document: Mapping[str, Any], *, key: str) -> UserGr
     position = whole_number(document, "position", key)
     status = document.get("status")
     if status not in _STATUSES:
-        raise MalformedConfig(f"The user group {key} has the status {status!r}, which is none.")
+        raise MalformedConfig(f"The user group {key} has the status {shown(status)}, which is none.")
     if status in _FORGOTTEN:
         return UserGroupConfig(key=key, position=position, status=status)
     conditions = conditions_in(document, key)

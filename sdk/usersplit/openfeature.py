@@ -216,12 +216,12 @@ def unit_and_environment(context: EvaluationContext | None) -> tuple[Unit, Envir
     attributes: dict[str, Any] = dict(context.attributes)
     split_group = attributes.pop("split_group", 0)
     unit_type = attributes.pop("unit_type", "user")
-    device_id = str(attributes.pop("device_id", ""))
+    device_id = _text(attributes.pop("device_id", None))
     supported = attributes.pop("supported_tests", None)
     if supported is not None and (isinstance(supported, str) or not isinstance(supported, Sequence)):
         raise InvalidContextError(f"supported_tests must be a list of keys, not {supported!r}.")
     environment = Environment(
-        **{name: str(attributes.get(name, "")) for name in _ENVIRONMENT_FIELDS},
+        **{name: _text(attributes.get(name)) for name in _ENVIRONMENT_FIELDS},
         attributes=attributes,
         supported_tests=None if supported is None else frozenset(each for each in supported if isinstance(each, str)),
     )
@@ -235,6 +235,11 @@ def unit_and_environment(context: EvaluationContext | None) -> tuple[Unit, Envir
             return Guest(split_group=split_group, device_id=targeting_key), environment
         case _:
             raise InvalidContextError(f"unit_type is user, guest or device, not {unit_type!r}.")
+
+
+def _text(value: object) -> str:
+    """Return the text of an attribute that hits carry. None is an attribute that is not known, not the text "None"."""
+    return "" if value is None else str(value)
 
 
 def _evaluated(

@@ -1,6 +1,7 @@
 """What a config document must be, to be used by a check."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,15 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=8,
 )
+
+
+@pytest.mark.parametrize("kind", ["split_test", "user_group", "overrides", "another"])
+@pytest.mark.parametrize("field", ["format", "key", "position", "status", "settings_group"])
+def test_a_number_that_has_no_text_is_refused_by_name(kind: str, field: str) -> None:
+    # Decoded JSON may come from a decoder that takes it; Python turns no number of more than 4,300 digits into text.
+    document = {**config_document(), "kind": kind, "environments": {}, field: 10**5000}
+    with suppress(UnreadableConfig):
+        MemoryConfigs([document])
 
 
 @given(st.dictionaries(st.sampled_from(sorted(config_document())), JSON, max_size=4))

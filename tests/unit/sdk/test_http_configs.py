@@ -306,18 +306,23 @@ def test_a_place_that_cannot_be_written_is_a_problem_and_nothing_else(server: Se
 
 
 @pytest.mark.parametrize(
-    "url", ["", "usersplit.example.com", "file:///etc/passwd", "ftp://a", "http://", "https://a?b", "https://ann:x@a"]
+    "url",
+    [
+        *("", "usersplit.example.com", "file:///etc/passwd", "ftp://a", "http://", "https://a?b", "https://ann:x@a"),
+        *("http://[::1", "http://a:eighty", "http://a:99999", "http://a:0", "http://a b", "http://a\n", "http://a\0"),
+        *(None, 80, b"http://a"),
+    ],
 )
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_an_address_that_is_none_is_refused(url: Any) -> None:
     with pytest.raises(InvalidSetting, match="address"):
         HttpConfigs(url, token=TOKEN)
 
 
-@pytest.mark.parametrize("token", ["", "a b", "a\nHost: evil", "ж"])
-def test_a_token_that_is_none_is_refused_and_not_shown(token: str) -> None:
+@pytest.mark.parametrize("token", ["", "a b", "a\nHost: evil", "ж", None, b"secret"])
+def test_a_token_that_is_none_is_refused_and_not_shown(token: Any) -> None:
     with pytest.raises(InvalidSetting, match="The token is no API token") as refused:
         HttpConfigs("https://a", token=token)
-    assert not token or token not in str(refused.value)
+    assert not token or str(token) not in str(refused.value)
 
 
 def test_a_timeout_that_leaves_no_time_is_refused() -> None:

@@ -28,6 +28,7 @@ def run_module(text: str) -> dict[str, Any]:
 @settings(max_examples=examples(60))
 @given(tests=st.dictionaries(KEYS, VARIANTS, max_size=3), groups=st.frozensets(KEYS, max_size=2))
 @example(tests={"a": ["\U00016b5b", "a\u0300b", "2\u00b2", "__", "a  b", "ß", "\u017f", "\ud800"]}, groups=frozenset())
+@example(tests={"a": ["aaa", "AAA", "aaa 983487"]}, groups=frozenset())  # the hash of the first one begins so
 def test_whatever_the_keys_and_variants_the_module_runs_and_says_them(
     tests: dict[str, list[str]], groups: frozenset[str]
 ) -> None:

@@ -20,7 +20,7 @@ from openfeature.hook import Hook, HookContext, HookHints
 
 import usersplit
 from tests.support.sdk_config_documents import config_document
-from usersplit.openfeature import LOG_HIT_HINT, UserSplitProvider
+from usersplit.openfeature import LOG_HIT_HINT, UserSplitProvider, unit_and_environment
 
 DRAWN: dict[str, Any] = {"ends_at": "2126-01-01T00:00:00Z"}
 OVERRIDES = {
@@ -194,6 +194,18 @@ def test_the_unit_is_a_user_a_guest_or_a_device(
 ) -> None:
     flags.get_string_value("green_button" if expected[0] == "user" else "ios_banner", "", who)
     assert [hit[2:4] for hit in logged(client, wire)] == [expected]
+
+
+def test_what_is_not_known_is_no_text_of_its_own(
+    flags: OpenFeatureClient, client: usersplit.UserSplit, wire: usersplit.MemoryHitTransport
+) -> None:
+    unknown: dict[str, Any] = dict.fromkeys(("platform", "country", "user_agent", "app_version", "device_id"))
+    unit, environment = unit_and_environment(context(**unknown))
+    assert unit.device_id == ""
+    assert not any(environment.filter_values().get(name) for name in unknown)
+    assert flags.get_string_value("green_button", "", context(**unknown)) == "red"
+    assert client.flush(5)
+    assert [(hit.platform, hit.country) for hit in wire.hits] == [("", "")]
 
 
 @pytest.mark.parametrize(
