@@ -164,13 +164,14 @@ class AccountDirectory:
         hashed = self._passwords.hash(password)
         self._write(name, {"password_hash": hashed, **_SESSIONS_OVER, **_NEXT}, expected_version)
 
-    def end_sessions(self, name: str) -> None:
+    def end_sessions(self, name: str, *, expected_version: int | None = None) -> None:
         """Sign the account out everywhere.
 
         Raises:
             NoSuchAccount: there is none.
+            VersionConflict: the account is not at `expected_version` (None: whatever it is at).
         """
-        self._write(name, _SESSIONS_OVER)
+        self._write(name, _SESSIONS_OVER, expected_version)
 
     def change(
         self,

@@ -146,6 +146,20 @@ def set_password(order: Administering, name: StorableText, new: NewPassword) -> 
     return order.once("set password", name, {"password": order.told_apart(new.password)}, write)
 
 
+@router.delete(
+    "/accounts/{name}/sessions", summary="Sign somebody out everywhere", status_code=204, response_class=Response
+)
+def end_sessions(order: Administering, name: StorableText) -> Response:
+    """End all sessions of the account; its password and its API tokens stay."""
+
+    def end(deed: Deed) -> Done:
+        directory = order.desk.directory.within(deed.writing)
+        directory.end_sessions(name, expected_version=order.expected_version)
+        return Done(status=204, noted=f"sessions of {directory.get(name).name} ended")
+
+    return order.once("end sessions", name, {}, end)
+
+
 @router.post("/me/password", summary="Change my password", status_code=204)
 def change_own_password(request: Request, desk: DeskHere, identity: Person, new: OwnNewPassword) -> None:
     """Set it, and end all my sessions, this one too. The current one is asked for, and guesses are counted.
