@@ -25,7 +25,9 @@ from openfeature.hook import Hook, HookContext, HookHints
 from openfeature.provider import AbstractProvider, Metadata
 
 from usersplit._checker import Checker
+from usersplit._config_fields import shown
 from usersplit._decision import Answer, GroupAnswer
+from usersplit._hit_record import text_of
 from usersplit._openfeature_events import ConfigEvents
 from usersplit._split_groups import is_split_group
 from usersplit._units import Environment, Guest, Unit, User
@@ -219,7 +221,7 @@ def unit_and_environment(context: EvaluationContext | None) -> tuple[Unit, Envir
     device_id = _text(attributes.pop("device_id", None))
     supported = attributes.pop("supported_tests", None)
     if supported is not None and (isinstance(supported, str) or not isinstance(supported, Sequence)):
-        raise InvalidContextError(f"supported_tests must be a list of keys, not {supported!r}.")
+        raise InvalidContextError(f"supported_tests must be a list of keys, not {shown(supported)}.")
     environment = Environment(
         **{name: _text(attributes.get(name)) for name in _ENVIRONMENT_FIELDS},
         attributes=attributes,
@@ -234,12 +236,15 @@ def unit_and_environment(context: EvaluationContext | None) -> tuple[Unit, Envir
         case "device":
             return Guest(split_group=split_group, device_id=targeting_key), environment
         case _:
-            raise InvalidContextError(f"unit_type is user, guest or device, not {unit_type!r}.")
+            raise InvalidContextError(f"unit_type is user, guest or device, not {shown(unit_type)}.")
 
 
 def _text(value: object) -> str:
     """Return the text of an attribute that hits carry. None is an attribute that is not known, not the text "None"."""
-    return "" if value is None else str(value)
+    try:
+        return "" if value is None else text_of(value)
+    except Exception as error:
+        raise InvalidContextError(f"An attribute is {shown(value)}, which has no text.") from error
 
 
 def _evaluated(

@@ -1,6 +1,7 @@
 """The OpenFeature provider, through the OpenFeature API itself: values, reasons, errors, and hits by the hook."""
 
 import asyncio
+import enum
 import functools
 import json
 import threading
@@ -206,6 +207,33 @@ def test_what_is_not_known_is_no_text_of_its_own(
     assert flags.get_string_value("green_button", "", context(**unknown)) == "red"
     assert client.flush(5)
     assert [(hit.platform, hit.country) for hit in wire.hits] == [("", "")]
+
+
+class Platform(str, enum.Enum):  # noqa: UP042 - as many services write it: its str() is "Platform.IOS"
+    IOS = "ios"
+
+
+def test_a_member_of_an_enum_is_the_text_that_it_is(
+    flags: OpenFeatureClient, client: usersplit.UserSplit, wire: usersplit.MemoryHitTransport
+) -> None:
+    assert flags.get_string_value("green_button", "", context(platform=Platform.IOS)) == "red"
+    assert client.flush(5)
+    assert [hit.platform for hit in wire.hits] == ["ios"]
+
+
+class Textless:
+    def __str__(self) -> str:
+        raise RuntimeError("hostile")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("value", [10**5000, Textless()], ids=["a number of 5,000 digits", "an object"])
+@pytest.mark.parametrize("name", ["unit_type", "supported_tests", "device_id", "platform"])
+def test_what_has_no_text_is_an_error_with_the_default(flags: OpenFeatureClient, name: str, value: Any) -> None:
+    details = flags.get_string_details("green_button", "d", context(**{name: value}))
+    assert (details.value, details.error_code) == ("d", ErrorCode.INVALID_CONTEXT)
+    assert details.error_message
 
 
 @pytest.mark.parametrize(
