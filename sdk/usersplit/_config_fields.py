@@ -1,14 +1,17 @@
 """The fields that config documents of several kinds have in common, read with one named error."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from usersplit._errors import MalformedConfig
 from usersplit.conditions import Catalog, Conditions, ConditionsError, parse
 
+_MOST: Final = {"settings_group": 2**31 - 1}
+"""What hits have room for: their schema keeps it in 32 bits."""
+
 
 def whole_number(document: Mapping[str, Any], field: str, key: str) -> int:
-    """Return a field that holds a whole number, zero or more.
+    """Return a field that holds a whole number, zero or more, and not too large for a hit to carry.
 
     Raises:
         MalformedConfig: it holds something else.
@@ -16,6 +19,8 @@ def whole_number(document: Mapping[str, Any], field: str, key: str) -> int:
     value = document.get(field)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise MalformedConfig(f"The config of {key} needs a whole number as its {field}, not {shown(value)}.")
+    if value > _MOST.get(field, value):
+        raise MalformedConfig(f"The config of {key} has a {field} of {shown(value)}, at most is {_MOST[field]}.")
     return value
 
 

@@ -108,6 +108,12 @@ def test_an_impossible_value_makes_the_document_malformed(changes: dict[str, Any
         parsed(**changes)
 
 
+def test_a_settings_group_that_no_hit_could_carry_is_refused() -> None:
+    parsed(settings_group=2**31 - 1)
+    with pytest.raises(MalformedConfig, match="settings_group of 2147483648, at most is 2147483647"):
+        parsed(settings_group=2**31)
+
+
 def test_a_document_from_the_future_is_refused_by_name() -> None:
     with pytest.raises(ConfigFromTheFuture, match="upgrade"):
         parsed(format=2)
