@@ -10,13 +10,13 @@ from domain.people import Actor, can_see
 from entrypoints.backbone import Backbone
 from entrypoints.console import DataTable, console, details_table
 from entrypoints.manager_commands import as_option, backbone_for, key_argument
+from entrypoints.moments import moment_of
 from entrypoints.reading_commands import add_settings, json_option, seen_test, waiting_line
 from entrypoints.visit import (
     Visit,
     answer_document,
     answer_sentence,
     environment_name_option,
-    utc,
     visit_options,
 )
 from events.facts import REGISTRY
@@ -40,13 +40,6 @@ class BehindTheLog(Exception):
 
     def __init__(self, position: int, head: int) -> None:
         super().__init__(f"Position {position} is not in the log yet: it ends at {head}")
-
-
-class NotAMoment(Exception):
-    """A time that is not written as times are."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(f"{text!r} is not a moment, such as 2026-05-03T14:05Z or 2026-05-03T16:05+02:00")
 
 
 @click.command("as-of")
@@ -99,19 +92,12 @@ def _answer(
 def _when(backbone: Backbone, position: int | None, at_text: str | None) -> tuple[int, datetime]:
     """Return the position that is asked about, and the moment that a check then would have been made at."""
     if position is None:
-        moment = _moment(at_text or "")
+        moment = moment_of(at_text or "")
         return backbone.store.position_at(moment), moment
     events = backbone.store.read(after=position - 1, limit=1)
     if not events:
         raise BehindTheLog(position, backbone.store.head())
     return position, events[0].recorded_at
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return utc(datetime.fromisoformat(text))
-    except (ValueError, OverflowError) as error:
-        raise NotAMoment(text) from error
 
 
 def _seen_then(backbone: Backbone, actor: Actor, key: str, position: int) -> InForce:

@@ -18,6 +18,7 @@ from consumers.code_deployed import GROUP as CODE_DEPLOYED_GROUP
 from consumers.code_deployed import CodeDeployedWatcher
 from consumers.dead_letters import DeadLetterWriter
 from consumers.dimensions import DimensionsFollower
+from consumers.hit_report_export import HitReportsFollower
 from consumers.laid_out import LaidOutFollower
 from consumers.laid_out_reports import LaidOutReporter
 from consumers.notifier import NotifierFollower
@@ -38,7 +39,7 @@ from notifications.notifier import Notifier
 from projections.laid_out import begin_anew
 from streams.kafka_broker import KafkaBroker
 from streams.kafka_embedded import EmbeddedBroker
-from streams.topics import HITS, LIFECYCLE, all_topics
+from streams.topics import HIT_REPORTS, HITS, LIFECYCLE, all_topics
 from warehouse.duckdb_dimensions import DuckDbDimensions
 from warehouse.duckdb_hits import DuckDbHits
 from warehouse.duckdb_users import DuckDbUsers
@@ -135,6 +136,7 @@ class EmbeddedUserSplit:
         """Start every reader and the relay from the beginning: this broker is new and empty, whatever the last held."""
         self.warehouse.forget_offsets(HITS)
         self.warehouse.forget_offsets(LIFECYCLE)
+        self.warehouse.forget_offsets(HIT_REPORTS)
         with write_transaction(self.backbone.engine) as connection:
             forget(connection, RELAY_CHECKPOINT)
             forget(connection, CODE_DEPLOYED_CHECKPOINTS)
@@ -152,6 +154,7 @@ class EmbeddedUserSplit:
         crew.start("bi-sink", self._bi_sink().run)
         dimensions = DimensionsFollower(broker=broker, warehouse=self._dimensions, registry=REGISTRY)
         crew.start("dimensions", dimensions.run)
+        crew.start("hit-reports", HitReportsFollower(broker=broker, warehouse=self._dimensions).run)
         code_deployed = CodeDeployedWatcher(
             source=broker.source(CODE_DEPLOYED_GROUP), engine=backbone.engine, commands=backbone.split_tests
         )

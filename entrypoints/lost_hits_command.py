@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from consumers.hit_reports import LostHits, newest_reports
+from consumers.hit_reports import LostHits, all_reports
 from consumers.hit_reports import lost_hits as sums_of
 from entrypoints.console import DataTable, console
+from entrypoints.moments import moment_of
 from entrypoints.parts import open_broker
 from entrypoints.settings import KafkaSettings
 
@@ -16,10 +17,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @click.command("lost-hits")
+@click.option(
+    "--since", metavar="MOMENT", help="Only what was reported from then on; UTC unless it says otherwise: 2026-05-03."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def lost_hits(*, as_json: bool) -> None:
+def lost_hits(*, since: str | None, as_json: bool) -> None:
     """Print the hits that services lost, by server and reason, as they reported it in the last 90 days."""
-    rows = sums_of(newest_reports(open_broker(KafkaSettings.read())))
+    begins = (moment_of(since) - _EPOCH) // timedelta(microseconds=1) if since else 0
+    rows = sums_of(all_reports(open_broker(KafkaSettings.read())), since=begins)
     if as_json:
         click.echo(json.dumps([asdict(row) | {"last_at": _time(row).isoformat()} for row in rows], indent=2))
         return

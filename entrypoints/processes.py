@@ -18,12 +18,14 @@ from consumers.code_deployed import GROUP as CODE_DEPLOYED_GROUP
 from consumers.code_deployed import CodeDeployedWatcher
 from consumers.dead_letters import DeadLetterWriter
 from consumers.dimensions import DimensionsFollower
+from consumers.hit_report_export import HitReportsFollower
 from consumers.laid_out import LaidOutFollower
 from consumers.laid_out_reports import LaidOutReporter
 from consumers.notifier import NotifierFollower
 from consumers.override_expiry import OverrideExpiry
 from consumers.projector import follow
 from consumers.relay import Relay
+from consumers.topic_export import run_together
 from entrypoints.backbone import Backbone, now, open_backbone
 from entrypoints.charts_warehouse import ChartsWarehouse
 from entrypoints.metered import MeteredBroker, MeteredEventStore, MeteredSource, MeteredWarehouse
@@ -150,13 +152,14 @@ def _sink_name(settings: BiSinkSettings) -> str:
 
 
 def run_dimensions(settings: BiSinkSettings, stop: Event, metrics: Metrics) -> None:
-    """Export tests, settings groups, variants and the changelog to BI."""
+    """Export tests, settings groups, variants, the changelog and the services' hit reports to BI."""
     warehouse = open_warehouse(settings.warehouse_url.get_secret_value())
     try:
         dimensions = dimensions_of(warehouse)
         dimensions.prepare(LIFECYCLE)
         broker = MeteredBroker(open_broker(settings), metrics)
-        DimensionsFollower(broker=broker, warehouse=dimensions, registry=REGISTRY).run(stop)
+        lifecycle = DimensionsFollower(broker=broker, warehouse=dimensions, registry=REGISTRY)
+        run_together([lifecycle, HitReportsFollower(broker=broker, warehouse=dimensions)], stop)
     finally:
         warehouse.close()
 

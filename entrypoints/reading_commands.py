@@ -17,13 +17,13 @@ from entrypoints.backbone import now
 from entrypoints.console import DataTable, console, details_table, plain
 from entrypoints.estimate_lines import estimate_lines
 from entrypoints.manager_commands import as_option, backbone_for, key_argument
+from entrypoints.moments import utc
 from entrypoints.visible import shortened, visible
 from entrypoints.visit import (
     Visit,
     answer_document,
     answer_sentence,
     environment_name_option,
-    utc,
     visit_options,
 )
 from projections import changelog as changelog_model

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -114,11 +114,6 @@ class Visit:
         if self.user_id is None:
             return Guest(id=self.guest_id or "", split_group=split_group)
         return User(id=self.user_id, split_group=split_group, attributes=_values(self.attributes))
-
-
-def utc(moment: datetime) -> datetime:
-    """Return a moment as it was typed: in UTC where no zone was."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def answer_document(answer: Answer) -> dict[str, object]:

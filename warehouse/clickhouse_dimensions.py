@@ -14,6 +14,7 @@ from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.clickhouse_offsets import PLAIN_INSERT
 from warehouse.dimension_tables import TABLES, DimensionTable, is_of_an_older_release, new_rows
 from warehouse.dimensions import DimensionRows
+from warehouse.hit_accounting import hit_accounting
 from warehouse.hits import OffsetRange
 
 _TYPES: Final = {
@@ -43,6 +44,7 @@ class ClickHouseDimensions:
             for table in TABLES:
                 for statement in _create(table):
                     client.command(statement)
+            client.command(hit_accounting(day="toDate32({})"))
 
     def offsets(self, topic: str) -> Mapping[int, int]:
         """See `DimensionWarehouse.offsets`."""
@@ -56,9 +58,10 @@ class ClickHouseDimensions:
             if claim.done:
                 return
             for table in TABLES:
-                if discarded := list(table.owner.discarded(rows)):
+                column, discarded = table.discarded(rows)
+                if discarded:
                     older = {"keys": discarded, "version": claim.number}
-                    where = f"{table.owner.key} IN {{keys:Array(String)}} AND version < {{version:UInt64}}"
+                    where = f"{column} IN {{keys:Array(String)}} AND version < {{version:UInt64}}"
                     client.command(f"DELETE FROM {table.name} WHERE {where}", parameters=older)  # noqa: S608 - constants
             for table, found in new_rows(rows):
                 version = pa.array([claim.number] * found.num_rows, pa.uint64())
@@ -76,9 +79,7 @@ def _create(table: DimensionTable) -> Iterator[str]:
         f"CREATE TABLE IF NOT EXISTS {table.name} ({columns}, version UInt64) "
         f"ENGINE = ReplacingMergeTree(version) ORDER BY ({', '.join(table.key)})"
     )
-    owner = table.owner
-    shown = f"SELECT {owner.key} FROM dimension_{owner.view} FINAL WHERE status <> 'draft'"  # noqa: S608 - constants
     yield (
-        f"CREATE OR REPLACE VIEW {table.view} AS SELECT {', '.join(table.columns)} FROM {table.name} FINAL "  # noqa: S608 - constants
-        f"WHERE {owner.key} IN ({shown})"
+        f"CREATE OR REPLACE VIEW {table.view} AS SELECT {', '.join(table.columns)} FROM {table.name} FINAL"  # noqa: S608 - constants
+        f"{table.shown(' FINAL')}"
     )

@@ -7,6 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from warehouse.dimensions import DimensionRows
+from warehouse.hit_accounting import REPORT_COUNTERS
 
 _TEXT: Final = pa.large_string()
 _MOMENT: Final = pa.timestamp("us", tz="UTC")
@@ -38,13 +39,14 @@ USER_GROUPS: Final = DimensionOwner(
 class DimensionTable:
     """A table: the view's name, the columns, and which of them are its key. The table itself has a name of its own.
 
-    `owner` is whose rows these are: what is told of a test, or of a user group, is shown and deleted with it.
+    `owner` is whose rows these are: what is told of a test, or of a user group, is shown and deleted with it. Rows
+    without one are always shown.
     """
 
     view: str
     columns: dict[str, Any]
     key: tuple[str, ...]
-    owner: DimensionOwner
+    owner: DimensionOwner | None
 
     @property
     def name(self) -> str:
@@ -63,9 +65,18 @@ class DimensionTable:
         """
         columns = ", ".join(f"{name} {_SQL_TYPES[kind]}" for name, kind in self.columns.items())
         yield f"CREATE TABLE IF NOT EXISTS {self.name} ({columns})"
-        owner = self.owner
-        shown = f"SELECT {owner.key} FROM dimension_{owner.view} WHERE status <> 'draft'"  # noqa: S608 - constants
-        yield f"CREATE OR REPLACE VIEW {self.view} AS SELECT * FROM {self.name} WHERE {owner.key} IN ({shown})"  # noqa: S608 - constants
+        yield f"CREATE OR REPLACE VIEW {self.view} AS SELECT * FROM {self.name}{self.shown()}"  # noqa: S608 - constants
+
+    def shown(self, final: str = "") -> str:
+        """Return the clause that leaves out what belongs to a Draft, if anything can. `final` is ClickHouse's FINAL."""
+        if (owner := self.owner) is None:
+            return ""
+        published = f"SELECT {owner.key} FROM dimension_{owner.view}{final} WHERE status <> 'draft'"  # noqa: S608 - constants
+        return f" WHERE {owner.key} IN ({published})"
+
+    def discarded(self, rows: DimensionRows) -> tuple[str, list[str]]:
+        """Return the column with the owner's key, and the keys whose rows are to be deleted; mostly none."""
+        return (self.owner.key, list(self.owner.discarded(rows))) if self.owner else ("", [])
 
     def replace(self) -> Iterator[str]:
         """Yield the statements that take the rows of the table new_rows in."""
@@ -187,6 +198,23 @@ TABLES: Final = (
             "sentence": _TEXT,
         },
         key=("position",),
+    ),
+    DimensionTable(
+        view="hit_reports",
+        owner=None,
+        columns={
+            "process": _TEXT,
+            "report_id": _TEXT,
+            "counting_since": _MOMENT,
+            "reported_at": _MOMENT,
+            "is_final": pa.bool_(),
+            "app": _TEXT,
+            "environment": _TEXT,
+            "host": _TEXT,
+            "sdk_version": _TEXT,
+            **dict.fromkeys(REPORT_COUNTERS, pa.int64()),
+        },
+        key=("process", "report_id"),
     ),
 )
 

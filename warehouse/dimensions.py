@@ -130,6 +130,37 @@ class UserGroupChangeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HitReportRow:
+    """A hit report of a service: the counters of one process (docs/bi.md), as they stood at `reported_at` by its clock.
+
+    `waiting` is what was on its way or on the disk, `dropped_other` what was dropped for reasons unknown here.
+    """
+
+    process: str
+    report_id: str
+    counting_since: datetime
+    reported_at: datetime
+    is_final: bool
+    app: str
+    environment: str
+    host: str
+    sdk_version: str
+    accepted: int
+    recovered: int
+    delivered: int
+    waiting: int
+    dropped: int
+    dropped_buffer_full: int
+    dropped_closed: int
+    dropped_encoding_failed: int
+    dropped_delivery_failed: int
+    dropped_close_deadline: int
+    dropped_spool_full: int
+    dropped_spool_damaged: int
+    dropped_other: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DimensionRows:
     """What is new since the last store.
 
@@ -147,10 +178,14 @@ class DimensionRows:
     user_groups: Sequence[UserGroupRow] = ()
     user_group_conditions: Sequence[UserGroupConditionsRow] = ()
     user_group_changes: Sequence[UserGroupChangeRow] = ()
+    hit_reports: Sequence[HitReportRow] = ()
 
 
 class DimensionWarehouse(Protocol):
-    """Where the dimensions are. In one database with the hits; safe to use beside the sink that writes them."""
+    """Where the dimensions are, and what services reported of their hits: in one database with the hits.
+
+    Safe to use beside the sink that writes those.
+    """
 
     def prepare(self, topic: str) -> None:
         """Create what is missing of the tables and views, those of the hits among them.

@@ -6,6 +6,7 @@ from typing import Final
 from warehouse.dimension_tables import TABLES, is_of_an_older_release, new_rows
 from warehouse.dimensions import DimensionRows
 from warehouse.duckdb_hits import DuckDbHits, move_offset
+from warehouse.hit_accounting import hit_accounting
 from warehouse.hits import OffsetRange
 
 _TABLE_NAMES: Final = "SELECT table_name FROM information_schema.tables"
@@ -26,6 +27,8 @@ class DuckDbDimensions:
             for table in TABLES:
                 for statement in table.create():
                     cursor.execute(statement)
+            # The day is taken of microseconds: the zone of the reader's session must not move it.
+            cursor.execute(hit_accounting(day="make_timestamp(epoch_us({}))::DATE"))
 
     def offsets(self, topic: str) -> Mapping[int, int]:
         """See `DimensionWarehouse.offsets`."""
@@ -37,8 +40,9 @@ class DuckDbDimensions:
             for part in ranges:
                 move_offset(cursor, part)
             for table in TABLES:
-                if discarded := list(table.owner.discarded(rows)):
-                    cursor.execute(f"DELETE FROM {table.name} WHERE {table.owner.key} IN ?", [discarded])  # noqa: S608 - constants
+                column, discarded = table.discarded(rows)
+                if discarded:
+                    cursor.execute(f"DELETE FROM {table.name} WHERE {column} IN ?", [discarded])  # noqa: S608 - constants
             for table, found in new_rows(rows):
                 cursor.register("new_rows", found)
                 try:

@@ -49,8 +49,8 @@ class MemoryDimensions:
                     raise Fenced(part.topic, part.partition, expected=part.first, stored=stored)
             for table in TABLES:
                 kept = self._rows[table.view]
-                owner = table.owner
-                for key in [key for key, row in kept.items() if row[owner.key] in owner.discarded(rows)]:
+                column, discarded = table.discarded(rows)
+                for key in [key for key, row in kept.items() if discarded and row[column] in discarded]:
                     del kept[key]
                 for new in map(asdict, getattr(rows, table.view)):
                     kept[tuple(new[column] for column in table.key)] = new
@@ -60,6 +60,8 @@ class MemoryDimensions:
         """Return the rows of the view `name`, in no order."""
         with self._lock:
             (owner,) = [table.owner for table in TABLES if table.view == name]
+            if owner is None:
+                return list(self._rows[name].values())
             shown = {row[owner.key] for row in self._rows[owner.view].values() if row["status"] != "draft"}
             return [row for row in self._rows[name].values() if row[owner.key] in shown]
 

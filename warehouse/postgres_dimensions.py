@@ -5,6 +5,7 @@ from typing import Final
 
 from warehouse.dimension_tables import TABLES, is_of_an_older_release, new_rows
 from warehouse.dimensions import DimensionRows
+from warehouse.hit_accounting import hit_accounting
 from warehouse.hits import OffsetRange
 from warehouse.postgres_hits import PostgresHits, move_offset
 
@@ -30,6 +31,7 @@ class PostgresDimensions:
                 connection.execute(
                     f"CREATE UNIQUE INDEX IF NOT EXISTS {table.name}_key ON {table.name} ({key})".encode()
                 )
+            connection.execute(hit_accounting(day="({} AT TIME ZONE 'UTC')::date").encode())
 
     def offsets(self, topic: str) -> Mapping[int, int]:
         """See `DimensionWarehouse.offsets`."""
@@ -41,8 +43,9 @@ class PostgresDimensions:
             for part in ranges:
                 move_offset(connection, part)
             for table in TABLES:
-                if discarded := list(table.owner.discarded(rows)):
-                    query = f"DELETE FROM {table.name} WHERE {table.owner.key} = ANY(%s)"  # noqa: S608 - constants
+                column, discarded = table.discarded(rows)
+                if discarded:
+                    query = f"DELETE FROM {table.name} WHERE {column} = ANY(%s)"  # noqa: S608 - constants
                     connection.execute(query.encode(), [discarded])
             for table, found in new_rows(rows):
                 connection.execute(f"CREATE TEMPORARY TABLE new_rows (LIKE {table.name}) ON COMMIT DROP".encode())

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,14 +13,16 @@ import pyarrow as pa
 import pytest
 
 from consumers.dimensions import DimensionsFollower
+from consumers.hit_report_export import HitReportsFollower
 from events.facts import REGISTRY
 from events.lifecycle_codec import encode_event
 from events.store import StoredEvent
 from streams.memory import MemoryBroker
 from streams.messages import OutgoingMessage
-from streams.topics import LIFECYCLE, all_topics
+from streams.topics import HIT_REPORTS, LIFECYCLE, all_topics
 from tests.support import histories
 from tests.support.read_models import stream_of
+from usersplit.hit_reports import HitReport, encode_hit_report
 from warehouse.clickhouse_dimensions import ClickHouseDimensions
 from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.dimensions import DimensionWarehouse
@@ -68,6 +71,12 @@ def fill(dimensions: DimensionWarehouse, hits: HitWarehouse) -> None:
     follower = DimensionsFollower(broker=broker, warehouse=dimensions, registry=REGISTRY)
     follower.step(timeout_seconds=0)
     follower.close()
+    report = HitReport(process="p", report_id="r", reported_at=int(NOON.timestamp()) * 10**6, app="shop")
+    lost = replace(report, environment="production", accepted=10, delivered=4, dropped=6, dropped_buffer_full=6)
+    broker.producer().send([OutgoingMessage(topic=HIT_REPORTS, key=b"p", value=encode_hit_report(lost))])
+    reports = HitReportsFollower(broker=broker, warehouse=dimensions)
+    reports.step(timeout_seconds=0)
+    reports.close()
     seen = [("u1", "control", 1), ("u2", "control", 3), ("u3", "red", 2), ("u1", "red", 1)]
     rows = [
         dict.fromkeys(HITS_SCHEMA.names, "")
@@ -114,3 +123,8 @@ def test_units_are_held_against_the_split_groups_that_were_promised(ask: Ask) ->
 def test_a_unit_that_saw_two_variants_and_a_service_with_stale_settings_are_found(ask: Ask) -> None:
     assert ask(query_with("WHERE variants > 1")) == [(histories.KEY, 1, 1)]
     assert ask(query_with("JOIN split_groups")) == [("shop", "", 1)]
+
+
+def test_services_that_lose_hits_are_found_by_the_day_with_their_share(ask: Ask) -> None:
+    ((day, app, dropped, stored, lost),) = ask(query_with("FROM hit_accounting"))
+    assert (str(day), app, dropped, stored, lost) == ("2026-05-01", "shop", 6, 4, 60)

@@ -15,6 +15,7 @@ from warehouse.dimensions import (
     ChangeRow,
     DimensionRows,
     DimensionWarehouse,
+    HitReportRow,
     SettingsGroupRow,
     SplitGroupRow,
     SplitTestRow,
@@ -88,6 +89,30 @@ IN_FORCE = UserGroupConditionsRow(
 GROUP_CHANGED = UserGroupChangeRow(
     position=8, changed_at=MOMENT, actor="anna", group_key="payers", kind="Y", settings_group=1, sentence="Activated."
 )
+REPORT = HitReportRow(
+    process="p1",
+    report_id="r1",
+    counting_since=MOMENT,
+    reported_at=MOMENT,
+    is_final=False,
+    app="shop",
+    environment="production",
+    host="web-1",
+    sdk_version="0.1.0",
+    accepted=100,
+    recovered=0,
+    delivered=70,
+    waiting=5,
+    dropped=25,
+    dropped_buffer_full=20,
+    dropped_closed=4,
+    dropped_encoding_failed=0,
+    dropped_delivery_failed=0,
+    dropped_close_deadline=0,
+    dropped_spool_full=0,
+    dropped_spool_damaged=0,
+    dropped_other=1,
+)
 ALL = DimensionRows(
     split_tests=[GREEN],
     settings_groups=[FIRST],
@@ -97,9 +122,10 @@ ALL = DimensionRows(
     user_groups=[PAYERS],
     user_group_conditions=[IN_FORCE],
     user_group_changes=[GROUP_CHANGED],
+    hit_reports=[REPORT],
 )
 OF_TESTS = ("split_tests", "settings_groups", "variants", "split_groups", "changes")
-VIEWS = (*OF_TESTS, "user_groups", "user_group_conditions", "user_group_changes")
+VIEWS = (*OF_TESTS, "user_groups", "user_group_conditions", "user_group_changes", "hit_reports")
 
 
 @pytest.fixture(params=["memory", "duckdb", "clickhouse", pytest.param("postgresql", marks=pytest.mark.real_postgres)])
@@ -184,7 +210,7 @@ def part(first: int, following: int) -> OffsetRange:
 def test_what_was_stored_is_what_the_views_show(warehouse: DimensionWarehouse, view: View) -> None:
     assert [view(name) for name in VIEWS] == [[]] * len(VIEWS)
     warehouse.store(ALL, [part(0, 3)])
-    stored = (GREEN, FIRST, RED, ONE, CHANGED, PAYERS, IN_FORCE, GROUP_CHANGED)
+    stored = (GREEN, FIRST, RED, ONE, CHANGED, PAYERS, IN_FORCE, GROUP_CHANGED, REPORT)
     assert [view(name) for name in VIEWS] == [[asdict(row)] for row in stored]
     assert dict(warehouse.offsets(TOPIC)) == {0: 3}
 
@@ -205,9 +231,9 @@ def test_preparing_twice_keeps_what_is_there(warehouse: DimensionWarehouse, view
 def test_a_draft_is_shown_nowhere_until_it_is_published(warehouse: DimensionWarehouse, view: View) -> None:
     drafts = replace(ALL, split_tests=[replace(GREEN, status="draft")], user_groups=[replace(PAYERS, status="draft")])
     warehouse.store(drafts, [part(0, 3)])
-    assert [view(name) for name in VIEWS] == [[]] * len(VIEWS)
+    assert [len(view(name)) for name in VIEWS] == [0] * 8 + [1]
     warehouse.store(DimensionRows(split_tests=[replace(GREEN, status="in_dev")]), [part(3, 4)])
-    assert [len(view(name)) for name in VIEWS] == [1] * 5 + [0] * 3
+    assert [len(view(name)) for name in VIEWS] == [1] * 5 + [0] * 3 + [1]
     warehouse.store(DimensionRows(user_groups=[PAYERS]), [part(4, 5)])
     assert [len(view(name)) for name in VIEWS] == [1] * len(VIEWS)
 
@@ -215,9 +241,9 @@ def test_a_draft_is_shown_nowhere_until_it_is_published(warehouse: DimensionWare
 def test_of_what_was_discarded_nothing_is_left_but_what_came_after(warehouse: DimensionWarehouse, view: View) -> None:
     warehouse.store(ALL, [part(0, 3)])
     warehouse.store(DimensionRows(discarded=["green"], split_tests=[GREEN]), [part(3, 9)])
-    assert [len(view(name)) for name in VIEWS] == [1, 0, 0, 0, 0, 1, 1, 1]
+    assert [len(view(name)) for name in VIEWS] == [1, 0, 0, 0, 0, 1, 1, 1, 1]
     warehouse.store(DimensionRows(discarded_user_groups=["payers", "green"], user_groups=[PAYERS]), [part(9, 12)])
-    assert [len(view(name)) for name in VIEWS] == [1, 0, 0, 0, 0, 1, 0, 0]
+    assert [len(view(name)) for name in VIEWS] == [1, 0, 0, 0, 0, 1, 0, 0, 1]
 
 
 def test_a_range_that_does_not_go_on_where_the_warehouse_stands_writes_nothing(

@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from consumers.bi_sink_limits import BatchLimits
-from consumers.hit_reports import newest_reports
+from consumers.hit_reports import all_reports, newest_of
 from streams.kafka_broker import KafkaBroker
 from tests.support.kafka import RealKafka
 from tests.support.small_disk import filled, small_disk
@@ -225,7 +225,8 @@ def test_a_service_that_lost_hits_says_so_when_the_broker_is_back_and_at_its_end
     admin.create_topics([NewTopic(f"{topic}.reports", 1, 1)])[f"{topic}.reports"].result(30)
 
     def reports() -> list[HitReport]:
-        return newest_reports(KafkaBroker(kafka.bootstrap_servers), topic=f"{topic}.reports")
+        read = all_reports(KafkaBroker(kafka.bootstrap_servers), topic=f"{topic}.reports")
+        return list(newest_of(read).values())
 
     def one_more_is_delivered_and_reported() -> bool:
         log(logger, 1, balanced(logger).accepted)

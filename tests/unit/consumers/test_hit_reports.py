@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import entrypoints.lost_hits_command
-from consumers.hit_reports import LostHits, lost_hits, newest_reports
+from consumers.hit_reports import LostHits, all_reports, lost_hits, newest_of
 from entrypoints.cli import cli
 from streams.memory import MemoryBroker
 from streams.messages import OutgoingMessage
@@ -55,12 +55,12 @@ def test_the_newest_report_of_a_process_counts_however_often_and_in_whatever_ord
     broker: MemoryBroker,
 ) -> None:
     tell(broker, FIRST, LAST, OTHER, FIRST, LAST)
-    assert {report.process: report for report in newest_reports(broker)} == {"p1": LAST, "p2": OTHER}
+    assert newest_of(all_reports(broker)) == {"p1": LAST, "p2": OTHER}
 
 
 def test_what_is_no_report_is_left_out_with_a_warning(broker: MemoryBroker, caplog: pytest.LogCaptureFixture) -> None:
     tell(broker, b"\x00\x00\x00\x00\x09from the future", FIRST)
-    assert newest_reports(broker) == [FIRST]
+    assert all_reports(broker) == [FIRST]
     assert f"{HIT_REPORTS}/0@0 is left out" in caplog.text
 
 
@@ -82,6 +82,17 @@ def test_the_processes_of_a_server_are_added_up_and_each_hit_is_given_once() -> 
     )
 
 
+def test_since_a_moment_counts_what_was_added_to_the_last_report_before_it() -> None:
+    since = FIRST.reported_at + 10
+    later = replace(LAST, reported_at=since, dropped_buffer_full=22, dropped=27, dropped_closed=5, delivered=83)
+    (row,) = lost_hits([FIRST, later, OTHER], since=since)
+    assert (row.processes, row.given, row.delivered, row.waiting) == (1, 10, 3, 0)
+    assert row.dropped == {"closed": 5, "buffer_full": 2}
+    assert lost_hits([FIRST, later, OTHER], since=since + 1) == []
+    (all_of_it,) = lost_hits([later, FIRST, OTHER])
+    assert sum(all_of_it.dropped.values()) == 27 + 25
+
+
 def test_operators_are_told_who_lost_how_many_and_why(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USERSPLIT_KAFKA_BOOTSTRAP_SERVERS", "in-memory:9092")
     monkeypatch.setenv("COLUMNS", "200")
@@ -95,4 +106,8 @@ def test_operators_are_told_who_lost_how_many_and_why(broker: MemoryBroker, monk
     (row,) = json.loads(run(entrypoints.lost_hits_command.lost_hits, ["--json"]).output)
     assert (row["app"], row["given"], row["dropped"]) == ("shop", 110, {"buffer_full": 20, "closed": 5})
     assert row["last_at"] == "2026-05-04T13:06:39.999995+00:00"
+    since = ["--json", "--since"]
+    told = run(entrypoints.lost_hits_command.lost_hits, [*since, "2026-05-04T13:06:39"]).output
+    assert json.loads(told) == [row]
+    assert json.loads(run(entrypoints.lost_hits_command.lost_hits, [*since, "2026-05-04T13:06:40Z"]).output) == []
     assert "lost-hits" in run(cli, ["--help"]).output
