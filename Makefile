@@ -67,8 +67,8 @@ down: ## stop the containers; their volumes stay
 # --- test --------------------------------------------------------------------------------------------------------------
 
 .PHONY: test-fast
-test-fast: $(VENV)/.dev ## the unit tests, all of them, each law on half of its examples: what broke, in half a minute
-	@USERSPLIT_TEST_EXAMPLES=$(or $(EXAMPLES),0.5) $(PYTEST) -q -n $(WORKERS) tests/unit
+test-fast: $(VENV)/.dev ## the unit tests, all of them: what broke, in half a minute
+	@$(PYTEST) -q -n $(WORKERS) tests/unit
 
 .PHONY: test
 test: $(VENV)/.dev ## every test, the fast ones first; the summary says which Kafka and PostgreSQL they ran on

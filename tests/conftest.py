@@ -5,8 +5,6 @@ from typing import Final
 
 import pytest
 
-from tests.support.examples import USUAL, examples
-
 pytest_plugins = ["pytester", "tests.support.tiers", "tests.support.order"]
 
 _FIXTURES: Final = (
@@ -29,7 +27,7 @@ def pytest_collection(session: pytest.Session) -> None:
 
     gc.disable()
     # How long one example takes says more about the machine than about the code.
-    settings.register_profile("usersplit", deadline=None, max_examples=examples(USUAL))
+    settings.register_profile("usersplit", deadline=None)
     settings.load_profile("usersplit")
     for name in _FIXTURES:
         session.config.pluginmanager.import_plugin(name)

@@ -13,7 +13,6 @@ from consumers.relay_records import HEARTBEAT_KEY
 from streams.memory import MemoryBroker
 from streams.messages import OutgoingMessage
 from streams.topics import CONFIGS, all_topics
-from tests.support.examples import examples
 
 
 def a_broker() -> MemoryBroker:
@@ -66,7 +65,7 @@ def test_older_and_equal_positions_are_ignored(tmp_path: Path) -> None:
     assert position_on_disk(tmp_path) == 6
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 9)), max_size=12), st.integers(1, 4))
 def test_duplicates_and_any_order_leave_the_newest_of_each_test(
     tmp_path_factory: pytest.TempPathFactory, sent: list[tuple[str, int]], batch_size: int

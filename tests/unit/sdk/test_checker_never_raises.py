@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.examples import examples
 from tests.support.sdk_config_documents import config_document
 from usersplit import Checker, Environment, Guest, HitLogger, MemoryConfigs, MemoryHitTransport, User
 
@@ -73,7 +72,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(status=STATUSES, key=JUNK, unit=UNITS, environment=ENVIRONMENTS, variant=JUNK, log_hit=JUNK)
 def test_no_method_of_a_checker_raises_for_anything(
     status: str, key: Any, unit: Any, environment: Any, variant: Any, log_hit: Any

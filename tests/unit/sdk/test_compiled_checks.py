@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.examples import examples
 from tests.support.sdk_config_documents import config_document
 from usersplit import Checker, Environment, Guest, MemoryConfigs, SplitTestConfig, User
 from usersplit._compiled_bulk import TESTS_PER_PART, BulkCheck
@@ -147,7 +146,7 @@ def _config(document: Any) -> SplitTestConfig:
     return config
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=80)
 @given(document=documents(), unit=UNITS, environment=ENVIRONMENTS, now=MOMENTS)
 def test_a_compiled_check_answers_as_the_reference_or_leaves_it_to_it(
     document: Any, unit: Any, environment: Any, now: datetime
@@ -169,7 +168,7 @@ def test_a_compiled_check_answers_as_the_reference_or_leaves_it_to_it(
         assert type(unit) is not User or type(unit.split_group) is not int or unit.attributes is None
 
 
-@settings(max_examples=examples(50))
+@settings(max_examples=50)
 @given(
     first=documents("a"),
     second=documents("b"),

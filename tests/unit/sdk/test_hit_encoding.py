@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.examples import examples
 from usersplit._hit_encoding import HitEncoder
 from usersplit._hit_record import HITS_PER_BATCH, BufferedHit, HitIds, HitOrigin, LoggedHit, hit_of
 from usersplit.hits import Hit, decode_hit, encode_hit
@@ -96,7 +95,7 @@ def in_truth(batch: list[LoggedHit]) -> list[tuple[bytes, bytes]]:
     return records
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=150)
 @given(st.lists(LOGGED, min_size=1, max_size=4), st.lists(LOGGED, max_size=2))
 # What is kept of one hit must not be taken for another that only compares equal.
 @example([usual(settings_group=1), usual(settings_group=True), usual(settings_group=1.0)], [])

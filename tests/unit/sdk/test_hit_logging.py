@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.examples import examples
 from tests.support.sdk_config_documents import config_document
 from usersplit import (
     Checker,
@@ -465,7 +464,7 @@ def test_sixty_four_threads_lose_no_count(opened: Opened) -> None:
     assert stats.dropped["buffer_full"] == 64 * 200 - sum(logged_by_thread)
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(["log", "bad", "up", "down", "refuse", "accept", "flush"]), min_size=6, max_size=30))
 def test_the_account_balances_after_any_history(steps: list[str]) -> None:
     transport = MemoryHitTransport()
@@ -513,7 +512,7 @@ def test_a_tally_can_be_read_as_often_as_one_likes() -> None:
     assert tally.value() == 1
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(st.integers(0, 2**48 - 1), st.binary(min_size=8, max_size=8), st.integers(0, HITS_PER_BATCH - 1))
 def test_a_hit_id_is_a_uuid_of_version_7_that_starts_with_its_time(unix_ms: int, random: bytes, place: int) -> None:
     ids = HitIds(random)

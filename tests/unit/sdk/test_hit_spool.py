@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.examples import examples
 from usersplit import HitLogger, HitStats, MemoryHitTransport, Refusal
 from usersplit._hit_spool import HitSpool
 from usersplit._hit_transport import Record
@@ -144,7 +143,7 @@ def until(reached: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(st.lists(RECORDS, max_size=5))
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, blocks: list[list[Record]]) -> None:
     path = tmp_path_factory.mktemp("segments") / "segment"
@@ -152,7 +151,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, block
     assert read_segment(path) == [record for block in blocks for record in block]
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
 def test_of_a_torn_segment_all_blocks_before_the_tear_are_read(
     tmp_path_factory: pytest.TempPathFactory, blocks: list[list[Record]], data: st.DataObject
@@ -169,7 +168,7 @@ def test_of_a_torn_segment_all_blocks_before_the_tear_are_read(
     assert read_segment(path) == expected
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
 def test_a_damaged_byte_costs_no_other_block_its_truth(
     tmp_path_factory: pytest.TempPathFactory, blocks: list[list[Record]], data: st.DataObject
@@ -411,7 +410,7 @@ def test_without_room_on_the_disk_hits_are_dropped_as_if_there_were_no_spool(
 
 
 # Few but long histories: each example opens files and starts threads.
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(
     st.lists(
         st.sampled_from(["log", "log", "up", "down", "refuse", "accept", "flush", "again"]), min_size=6, max_size=20

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.examples import examples
 from tests.support.sdk_config_documents import config_document
 from usersplit._names_module import Names, NoNamesModule, module_text, names_in
 from usersplit.names import main
@@ -25,7 +24,7 @@ def run_module(text: str) -> dict[str, Any]:
     return namespace
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=60)
 @given(tests=st.dictionaries(KEYS, VARIANTS, max_size=3), groups=st.frozensets(KEYS, max_size=2))
 @example(tests={"a": ["\U00016b5b", "a\u0300b", "2\u00b2", "__", "a  b", "ß", "\u017f", "\ud800"]}, groups=frozenset())
 @example(tests={"a": ["aaa", "AAA", "aaa 983487"]}, groups=frozenset())  # the hash of the first one begins so

@@ -9,7 +9,6 @@ import tracks as peer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.examples import examples
 from usersplit import Guest, HitLogger, MemoryHitTransport, User
 from usersplit.tracks import (
     InvalidWeight,
@@ -75,7 +74,7 @@ def _class(base: type, name: str, tracks: list[str], **members: object) -> Any:
     return type("Made", (base,), {"name": name, **methods, **members})
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(name=NAMES, track_names=TRACK_NAMES, key=KEYS, control=st.booleans())
 def test_a_key_gets_the_track_that_the_package_tracks_gives_it(
     name: str, track_names: list[str], key: object, *, control: bool
@@ -89,7 +88,7 @@ def test_a_key_gets_the_track_that_the_package_tracks_gives_it(
     assert ours.track.masked_name == theirs.track.masked_name
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(key=KEYS, deltas=st.lists(st.integers(), unique=True, min_size=1, max_size=12), control=st.booleans())
 def test_parameters_are_chosen_alike_too(key: object, deltas: list[int], *, control: bool) -> None:
     members: Mapping[str, object] = {
@@ -104,7 +103,7 @@ def test_parameters_are_chosen_alike_too(key: object, deltas: list[int], *, cont
     assert ours() == theirs()
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(
     key=KEYS,
     sets=st.lists(st.tuples(NAMES, st.integers(0, 40), st.booleans()), min_size=1, max_size=5),

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from domain.allocation.audience_counts import SplitGroupOutOfRange
 from domain.allocation.request import Allocation, AllocationRequest, OverlappingTest
 from events.facts import GroupsMoved, Overlap, PreparedVariant, VariantOverlap
-from tests.support.examples import examples
 from tests.unit.domain.allocation.allocation_requests import (
     ALLOCATORS,
     EVERY_GROUP,
@@ -36,7 +35,7 @@ def allocate(request: pytest.FixtureRequest) -> Allocate:
     return allocator
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(allocators, requests())
 def test_counts_are_exact_and_every_group_has_at_most_one_variant(allocate: Allocate, asked: AllocationRequest) -> None:
     variants = allocate(asked).variants
@@ -49,13 +48,13 @@ def test_counts_are_exact_and_every_group_has_at_most_one_variant(allocate: Allo
     assert all(list(variant.split_groups) == sorted(variant.split_groups) for variant in variants)
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(allocators, requests())
 def test_the_same_request_draws_the_same_groups(allocate: Allocate, asked: AllocationRequest) -> None:
     assert allocate(asked) == allocate(asked)
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(allocators, counts_of_groups(), neighbours(), seeds)
 def test_no_group_is_left_that_is_less_busy_than_one_taken(
     allocate: Allocate, counts: list[int], overlapping: list[OverlappingTest], seed: int
@@ -75,7 +74,7 @@ def test_the_picture_of_the_article_free_groups_go_first_and_busy_ones_fill_up(a
     assert len(taken) == 4
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(allocators, counts_of_groups(), neighbours(), seeds)
 def test_a_change_of_dates_or_conditions_moves_no_user(
     allocate: Allocate, counts: list[int], overlapping: list[OverlappingTest], seed: int
@@ -86,7 +85,7 @@ def test_a_change_of_dates_or_conditions_moves_no_user(
     assert again.kept_groups == sum(counts)
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(allocators, counts_of_groups(), counts_of_groups(), seeds)
 def test_a_variant_that_grows_keeps_its_groups_and_one_that_shrinks_keeps_some_of_them(
     allocate: Allocate, before: list[int], after: list[int], seed: int

@@ -14,7 +14,6 @@ from domain.allocation.balanced import allocate
 from domain.allocation.drawing import Deal
 from domain.allocation.request import AllocationRequest, OverlappingTest
 from events.facts import PreparedVariant
-from tests.support.examples import examples
 from tests.unit.domain.allocation.allocation_requests import (
     EVERY_GROUP,
     counts_of_groups,
@@ -41,7 +40,7 @@ def adds_groups(asked: AllocationRequest) -> bool:
     return any(variant.groups > had.get(variant.name, 0) for variant in asked.variants)
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(requests())
 def test_the_arms_never_differ_more_than_in_the_plain_draw_of_the_same_seed(asked: AllocationRequest) -> None:
     # Where one variant shrinks and another grows there are two deals, and the second begins where the first one ended.
@@ -50,7 +49,7 @@ def test_the_arms_never_differ_more_than_in_the_plain_draw_of_the_same_seed(aske
     assert max(differences(asked, balanced), default=0) <= max(differences(asked, plain), default=0) + ALMOST
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(requests())
 def test_what_the_test_costs_others_is_the_same_as_in_the_plain_draw(asked: AllocationRequest) -> None:
     assume(not gives_up_groups(asked))
@@ -61,14 +60,14 @@ def test_what_the_test_costs_others_is_the_same_as_in_the_plain_draw(asked: Allo
         assert balanced == plain
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(counts_of_groups(), seeds)
 def test_where_nothing_overlaps_it_is_the_plain_draw(counts: list[int], seed: int) -> None:
     asked = request(*counts, seed=seed)
     assert allocate(asked) == free_first.allocate(asked)
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     counts_of_groups(), neighbours(), seeds, st.lists(st.integers(min_value=0, max_value=40), min_size=6, max_size=6)
 )

@@ -9,12 +9,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.examples import examples
 from usersplit.conditions import FILTER_TYPES, SCOPES, Catalog, Conditions, ConditionsError, Filter, parse, parse_text
 from usersplit.conditions._evaluate import evaluate
 
 # No deadline: a busy machine is not a broken law.
-LAW = settings(deadline=None, max_examples=examples(100))
+LAW = settings(deadline=None, max_examples=100)
 
 CATALOG = Catalog([Filter(f"{scope}_{type_}", type_, scope) for scope in SCOPES for type_ in FILTER_TYPES])
 
@@ -169,7 +168,7 @@ def test_a_document_is_kept_exactly(document: list[object]) -> None:
     conditions.to_text().encode()
 
 
-@settings(LAW, max_examples=examples(400))
+@settings(LAW, max_examples=400)
 @given(DOCUMENTS, st.none() | ATTRIBUTES, ATTRIBUTES)
 def test_the_compiled_the_walking_and_the_naive_evaluator_agree(
     document: list[object], user: dict[str, Any] | None, environment: dict[str, Any]
@@ -216,7 +215,7 @@ def test_a_guest_is_a_user_of_whom_nothing_is_known(
     assert conditions.matches(user, environment) or not conditions.matches(None, environment)
 
 
-@settings(LAW, max_examples=examples(300))
+@settings(LAW, max_examples=300)
 @given(JSON)
 def test_any_json_parses_or_is_refused_by_name(document: object) -> None:
     ways: list[Callable[[], Conditions]] = [
