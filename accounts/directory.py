@@ -297,7 +297,9 @@ class AccountDirectory:
 
 
 def _folded(name: str) -> str:
-    return name.strip().lower()
+    stripped = name.strip()
+    # In lower case the Kelvin sign is a k: who is called so at an identity provider would be somebody else here.
+    return stripped.lower() if stripped.isascii() else stripped
 
 
 def _role(role: str) -> Role:

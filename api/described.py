@@ -63,6 +63,7 @@ _SAID: Final = {
     "409": "The state does not allow it",
     "412": "Somebody was faster (If-Match)",
     "413": "A body that is too long",
+    "415": "A body that does not say that it is JSON",
     "422": "A rule of the content is broken",
     "429": "Too many at once; see Retry-After",
     "503": "A database does not answer; see Retry-After",
@@ -123,6 +124,8 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[str]:
         found += ["409", "413", "429"]
     if path.endswith(("/traffic", "/projections")):
         found.append("409")
+    if "requestBody" in operation:
+        found.append("415")
     names = {parameter["name"].lower() for parameter in operation.get("parameters", ())}
     if "if-match" in names:
         found.append("412")

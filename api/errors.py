@@ -25,7 +25,7 @@ from starlette.responses import Response
 from accounts import errors as accounts_errors
 from api.audit import note_refusal
 from api.identify import identify_late
-from api.refusals import ApiRefusal
+from api.refusals import ApiRefusal, WrongContentType
 from audience import errors as audience_errors
 from audience.errors import AudienceError
 from domain import errors as domain_errors
@@ -102,6 +102,7 @@ STATUS_OF: Final[Mapping[type[Exception], int]] = MappingProxyType(
 
 _WITHOUT_OUR_WORDS: Final = (OperationalError, PoolExhausted, events_errors.DatabaseUnavailable)
 _PROBLEM: Final = "application/problem+json"
+_JSON: Final = re.compile(r"application/([^;\s]+\+)?json\s*(;|$)", re.IGNORECASE)
 _WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 _log = logging.getLogger(__name__)
@@ -176,6 +177,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
     if (unknown := await _refused_first(request)) is not None:
         return unknown
+    content_type = request.headers.get("content-type", "")
+    unread = any(each["loc"] == ("body",) and each["type"] != "missing" for each in error.errors())
+    if unread and not _JSON.match(content_type):
+        return problem_of(request, WrongContentType(content_type))
     fields = [{"field": _place(each["loc"]), "message": str(each["msg"])} for each in error.errors()]
     said = "; ".join(f"{field['field']}: {field['message']}" for field in fields[:5])
     note_refusal(request, 422, "InvalidRequest", said)

@@ -3,6 +3,7 @@
 ApiRefusal
 ├── WrongIfMatch          If-Match is not an ETag that we gave
 ├── WrongIdempotencyKey   an Idempotency-Key that cannot be one
+├── WrongContentType      a body that does not say that it is JSON
 ├── WrongCursor           `after` is not what a list gave as `next`
 ├── WhenMissing           as of when is not said, or said twice
 ├── NothingThen           the test did not exist then, or was a Draft that this person could not have seen
@@ -43,6 +44,17 @@ class WrongIdempotencyKey(ApiRefusal):
 
     def __init__(self) -> None:
         super().__init__("Idempotency-Key must be 1 to 200 printable ASCII characters, such as a UUID")
+
+
+class WrongContentType(ApiRefusal):
+    """Read as JSON, what a form or a text says would be taken for something else."""
+
+    status = 415
+
+    def __init__(self, content_type: str) -> None:
+        super().__init__(
+            f"the body came as {content_type!r:.80}; send JSON, and say so: Content-Type: application/json"
+        )
 
 
 class WrongCursor(ApiRefusal):

@@ -199,10 +199,17 @@ def test_the_last_superuser_stays(desk: Desk) -> None:
     assert desk.directory.change("root", role="viewer").role == "viewer"
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", "a\nb", "a\0", "ä" * 3, "x" * 101, "<script>", "';--"])
+@pytest.mark.parametrize("name", ["", " ", "a b", "a\nb", "a\0", "ä" * 3, "x" * 101, "<script>", "';--", "\u212aate"])
 def test_a_name_that_cannot_be_one_is_refused(desk: Desk, name: str) -> None:
     with pytest.raises(WrongAccountName):
         desk.directory.create(name, "viewer", password=PASSWORD)
+
+
+def test_a_name_that_only_looks_like_another_one_in_lower_case_is_not_that_one(desk: Desk) -> None:
+    desk.directory.create("kate", "viewer", password=None)
+    assert desk.directory.find("Kate") is not None
+    assert desk.directory.find("\u212aate") is None
+    assert desk.directory.take_invitation("\u212aate", issuer="https://id", subject="1") is None
 
 
 def test_names_are_unique_in_any_case(desk: Desk) -> None:
