@@ -10,17 +10,22 @@ from typing import Final
 from nicegui import ui
 
 from projections import test_list
+from projections.errors import OUTAGES
 from projections.test_list import ListedSplitTest
 from warehouse.errors import WarehouseError
 from warehouse.traffic import Span
-from web.frame import Visit, card, empty, frame, head
+from web.frame import Visit, card, frame, head
 from web.late_servers import late_servers
 from web.listing import STATUSES, Listing, Wanted, listing
 from web.parts import Parts
-from web.rendering import html
+from web.rendering import html, rendered
 from web.sparkline import spark_points
 
 _TYPING_SECONDS: Final = 0.2
+_LOOK_EVERY_SECONDS: Final = 2.0
+_LOOKS_BETWEEN_READINGS: Final = 5
+_TRAFFIC_STAYS: Final = timedelta(minutes=1)
+"""How long sparklines are good enough, of a whole day: the warehouse is not asked whenever the log goes on."""
 _TRAFFIC: Final = timedelta(hours=24)
 _BUCKET: Final = timedelta(hours=1)
 _LOG: Final = logging.getLogger(__name__)
@@ -56,21 +61,38 @@ async def build(visit: Visit) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Traffic:
+    """Hits of the last day by test, and when the warehouse was asked for them."""
+
+    asked_at: datetime
+    hits: Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
+    """A page of the list as the log said at the position `head`."""
+
     listing: Listing
     lines: Sequence[Line]
+    head: int
+    traffic: _Traffic
 
 
 class _List:
-    """The filters and the table; a change of a filter asks the server and replaces the table alone."""
+    """The filters and the table, which follows what others do. The filters stay as they are, the focus where it is."""
 
     def __init__(self, visit: Visit, wanted: Wanted, shown: _Shown) -> None:
         self._visit = visit
         self._wanted = wanted
+        self._head = shown.head
+        self._looks = 0
+        self._traffic = shown.traffic
         with card():
             self._filters(shown.listing)
-            with ui.element("div").classes("us-scroll").props("aria-live=polite") as self._place:
-                self._table(shown)
+            self._said = ui.label().classes("us-muted us-small").props("role=status")
+            self._table = html("looking.html").classes("us-scroll us-keeps-focus")
+        self._show(shown)
+        ui.timer(_LOOK_EVERY_SECONDS, self._follow, immediate=False)
 
     def _filters(self, found: Listing) -> None:
         with ui.element("div").classes("us-row"):
@@ -86,49 +108,81 @@ class _List:
                 value=self._wanted.status,
                 on_change=lambda event: self._want(status=event.value or "", page=1),
             ).props("outlined dense").style("min-width: 150px")
-            ui.select(
-                {"": "Every type", **{each: each for each in found.types}},
+            self._types = ui.select(
+                _choices(found.types),
                 label="Type",
                 value=self._wanted.type if self._wanted.type in found.types else "",
                 on_change=lambda event: self._want(type=event.value or "", page=1),
-            ).props("outlined dense").style("min-width: 130px")
+            )
+            self._types.props("outlined dense").style("min-width: 130px")
             ui.checkbox(
                 "Mine", value=self._wanted.mine, on_change=lambda event: self._want(mine=bool(event.value), page=1)
             )
 
     async def _want(self, **changes: str | int) -> None:
         self._wanted = replace(self._wanted, **changes)  # type: ignore[arg-type]  # names and types of its fields
+        ui.navigate.history.replace(self._wanted.address())
+        await self._look()
+
+    async def _follow(self) -> None:
+        """Look again where the log went on; and now and then all the same, for servers report beside the log."""
+        self._looks += 1
+        try:
+            head = await asyncio.to_thread(self._visit.parts.store.head)
+            if head != self._head or self._looks % _LOOKS_BETWEEN_READINGS == 0:
+                self._head = head
+                await self._look()
+        except OUTAGES:
+            return  # what was true a moment ago stays; the next look may be answered
+
+    async def _look(self) -> None:
         wanted = self._wanted
-        shown = await asyncio.to_thread(_read, self._visit, wanted)
-        if wanted is not self._wanted:
-            return  # somebody typed on meanwhile, and a newer answer is under way
-        self._place.clear()
-        with self._place:
-            self._table(shown)
-        ui.navigate.history.replace(wanted.address())
+        shown = await asyncio.to_thread(_read, self._visit, wanted, self._traffic)
+        if wanted is self._wanted:  # else somebody typed on meanwhile, and a newer answer is under way
+            self._traffic = shown.traffic
+            self._show(shown)
 
-    def _table(self, shown: _Shown) -> None:
+    def _show(self, shown: _Shown) -> None:
         found = shown.listing
-        if not found.known:
+        if self._types.options != (choices := _choices(found.types)):
+            self._types.set_options(choices)
+        said = f"{found.total:,} {'test' if found.total == 1 else 'tests'}" if found.total else ""
+        self._said.text = f"{said}, page {found.page} of {found.pages}" if found.pages > 1 else said
+        content = self._content(shown)
+        if content != self._table.content:
+            self._table.set_content(content)
+
+    def _content(self, shown: _Shown) -> str:
+        found = shown.listing
+        if found.total:
+            return rendered(
+                "list.html", lines=shown.lines, found=found, wanted=self._wanted, person=self._visit.person.name
+            )
+        if found.known:
+            title, advice = "No test matches", "Take a filter away, or search for another word."
+        else:
             may = self._visit.person.may("create")
+            title = "No tests yet"
             advice = "Create one with “New test”." if may else "They appear here when a manager publishes one."
-            empty("No tests yet", advice)
-            return
-        if not found.total:
-            empty("No test matches", "Take a filter away, or search for another word.")
-            return
-        html("list.html", lines=shown.lines, found=found, wanted=self._wanted, person=self._visit.person.name)
+        return f'<div class="us-empty">{rendered("empty.html", title=title, advice=advice)}</div>'
 
 
-def _read(visit: Visit, wanted: Wanted) -> _Shown:
+def _choices(types: Sequence[str]) -> dict[str, str]:
+    return {"": "Every type", **{each: each for each in types}}
+
+
+def _read(visit: Visit, wanted: Wanted, before: _Traffic | None = None) -> _Shown:
+    head_position = visit.parts.store.head()
     with visit.reading() as connection:
         everything = test_list.rows(connection)
         found = test_list.rows(connection, search=wanted.search) if wanted.search else everything
         late = late_servers(connection)
     page = listing(found, everything, wanted, visit.person.actor)
     now = visit.parts.now()
-    traffic = recent_traffic(visit.parts, now)
-    return _Shown(listing=page, lines=[_line(test, late, traffic, now) for test in page.tests])
+    if before is None or now - before.asked_at >= _TRAFFIC_STAYS:
+        before = _Traffic(asked_at=now, hits=recent_traffic(visit.parts, now))
+    lines = [_line(test, late, before.hits, now) for test in page.tests]
+    return _Shown(listing=page, lines=lines, head=head_position, traffic=before)
 
 
 def recent_traffic(parts: Parts, now: datetime) -> Mapping[str, Sequence[int]]:

@@ -241,3 +241,31 @@ def test_the_list_is_searched_narrowed_and_kept_in_the_address(pages: Pages) -> 
         expect(page.get_by_text("1 test", exact=True)).to_be_visible()
         choose(page, "Status", "Running")
         expect(page.get_by_text("No test matches")).to_be_visible()
+
+
+def test_the_list_follows_what_others_do_and_leaves_the_search_and_the_focus_alone(pages: Pages) -> None:
+    with pages.commands("ann") as (commands, request):
+        commands.create(request, key="followed.1", name="Followed from the start", managers=["bob"])
+    with pages.signed_in("bob") as page:
+        search = page.get_by_label("Search")
+        search.fill("followed")
+        expect(page.get_by_text("1 test", exact=True)).to_be_visible()
+        first = page.get_by_role("link", name="Followed from the start")
+        first.focus()
+        with pages.commands("ann") as (commands, request):
+            commands.create(request, key="followed.2", name="Followed and new", managers=["bob"])
+        expect(page.get_by_role("link", name="Followed and new")).to_be_visible()
+        expect(page.get_by_text("2 tests", exact=True)).to_be_visible()
+        expect(first).to_be_focused()
+
+        search.press("End")
+        search.press_sequentially(".2")
+        expect(first).to_have_count(0)
+        with pages.commands("ann") as (commands, request):
+            commands.edit_properties(request, "followed.2", {"name": "Followed and called otherwise"})
+        expect(page.get_by_role("link", name="Followed and called otherwise")).to_be_visible()
+        expect(search).to_be_focused()
+        expect(search).to_have_value("followed.2")
+        with pages.commands("ann") as (commands, request):
+            commands.discard(request, "followed.2")
+        expect(page.get_by_text("No test matches")).to_be_visible()

@@ -26,6 +26,28 @@
   });
 }
 
+// A table that is drawn anew while somebody goes through it by keyboard takes the link away that has the focus. It goes
+// to the link of the same address, which stands in the new table.
+{
+  let place, address;
+  document.addEventListener('focusin', (event) => {
+    place = event.target.closest('.us-keeps-focus');
+    address = place && event.target.getAttribute('href');
+  });
+  const back = () => {
+    if (!address || document.activeElement !== document.body || !place.isConnected) return;
+    place.querySelector(`a[href="${CSS.escape(address)}"]`)?.focus({preventScroll: true});
+  };
+  document.addEventListener('focusout', (event) => {
+    const left = event.target;
+    // Whoever leaves it stays away; what was taken away did not leave.
+    setTimeout(() => { if (left.isConnected && document.activeElement === document.body) address = null; });
+  });
+  addEventListener('DOMContentLoaded', () => {
+    new MutationObserver(back).observe(document.body, {childList: true, subtree: true});
+  });
+}
+
 // Let the browser go: its session, or all sessions of the person; and leave the identity provider where that is set up.
 async function signOut(everywhere) {
   const answer = await fetch(`/api/v1/session?everywhere=${everywhere}`, {method: 'DELETE'});
