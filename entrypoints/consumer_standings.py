@@ -1,8 +1,12 @@
-"""Where consumers stand: those of the log by their checkpoints in the database, those of hits by Kafka's own word."""
+"""Where consumers stand: those of the log by their checkpoints in the database, those of hits by Kafka's own word.
 
-from collections.abc import Callable, Iterator, Sequence
+The dimensions keep their offsets in the warehouse, with what they store.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from threading import Lock
+from typing import Final, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -13,15 +17,20 @@ from consumers.relay import CHECKPOINT as RELAY_CHECKPOINT
 from entrypoints.backbone import Backbone
 from events.checkpoints import position_of
 from events.store import EventStore
-from projections import current_settings, laid_out, preparation_steps
+from projections import current_settings, laid_out, overrides, preparation_steps
 from streams.groups import ConsumerGroups
 from streams.ports import StreamError
-from streams.topics import HITS
+from streams.topics import HITS, LIFECYCLE
+from warehouse.errors import WarehouseError
 from web.consumer_standings import ConsumerStanding, ConsumerState
 
 _LATE: Final = timedelta(minutes=2)
 _IS_IT_RUNNING: Final = "is its process running? Read its log"
 _NO_KAFKA: Final = "tell serve where Kafka is (USERSPLIT_KAFKA_BOOTSTRAP_SERVERS) to see it here"
+_NO_WAREHOUSE: Final = "tell serve where the warehouse is (USERSPLIT_WAREHOUSE_URL) to see it here"
+
+StoredOffsets: TypeAlias = Callable[[str], Mapping[int, int]]
+"""Tells where the readers of a topic go on that store into the warehouse, by partition."""
 
 
 class ConsumerStandings:
@@ -31,12 +40,23 @@ class ConsumerStandings:
         backbone: the log and the read models.
         groups: tells how Kafka's consumer groups stand, None where serve does not know Kafka.
         now: the clock.
+        stored: the warehouse's offsets, None where serve does not know the warehouse.
     """
 
-    def __init__(self, backbone: Backbone, groups: ConsumerGroups | None, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        groups: ConsumerGroups | None,
+        *,
+        now: Callable[[], datetime],
+        stored: StoredOffsets | None = None,
+    ) -> None:
         self._backbone = backbone
         self._groups = groups
         self._now = now
+        self._stored = stored
+        self._looking = Lock()
+        self._dimensions_moved: tuple[Mapping[int, int], datetime] = {}, now()
 
     def read(self) -> Sequence[ConsumerStanding]:
         """Return them, those of the log first."""
@@ -48,11 +68,13 @@ class ConsumerStandings:
                 ),
                 _follower(connection, self._backbone.store, now, "notifier", "tells managers", NOTIFIER_CHECKPOINT),
                 _preparer(connection, now),
+                _override_expiry(connection, now),
                 *_laid_out(connection, now),
             ]
         return [
             *found,
             self._group("bi-sink", "hits into BI", BI_SINK_GROUP),
+            self._dimensions(now),
             self._group("code-deployed", "the first production hit of a test becomes a fact", CODE_DEPLOYED_GROUP),
         ]
 
@@ -76,6 +98,30 @@ class ConsumerStandings:
             unit="hits",
             members=standing.members,
             advice=_IS_IT_RUNNING if state == "nobody reads" else "",
+        )
+
+    def _dimensions(self, now: datetime) -> ConsumerStanding:
+        does = "tests, settings groups and changes into BI"
+        if self._groups is None or self._stored is None:
+            advice = _NO_KAFKA if self._groups is None else _NO_WAREHOUSE
+            return ConsumerStanding(name="dimensions", does=does, state="not known", behind=None, advice=advice)
+        try:
+            offsets = self._stored(LIFECYCLE)
+            behind = self._groups.unread(LIFECYCLE, offsets)
+        except (StreamError, WarehouseError) as error:
+            return ConsumerStanding(name="dimensions", does=does, state="not known", behind=None, advice=str(error))
+        with self._looking:
+            if offsets != self._dimensions_moved[0]:
+                self._dimensions_moved = dict(offsets), now
+            moved_at = self._dimensions_moved[1]
+        is_late = bool(behind) and now - moved_at > _LATE
+        return ConsumerStanding(
+            name="dimensions",
+            does=does,
+            state="late" if is_late else "behind" if behind else "up to date",
+            behind=behind,
+            since=moved_at if is_late else None,
+            advice=_IS_IT_RUNNING if is_late else "",
         )
 
 
@@ -111,6 +157,21 @@ def _preparer(connection: Connection, now: datetime) -> ConsumerStanding:
         behind=waiting,
         unit="settings groups",
         since=min((step.started_at for step in steps), default=None) if waiting else None,
+        advice=_IS_IT_RUNNING if is_late else "",
+    )
+
+
+def _override_expiry(connection: Connection, now: datetime) -> ConsumerStanding:
+    due = overrides.due(connection, now=now)
+    since = due[0].ended_at if due else None
+    is_late = since is not None and now - since > _LATE
+    return ConsumerStanding(
+        name="override-expiry",
+        does="takes out overrides whose time is over",
+        state="late" if is_late else "behind" if due else "up to date",
+        behind=len(due),
+        unit="units",
+        since=since,
         advice=_IS_IT_RUNNING if is_late else "",
     )
 

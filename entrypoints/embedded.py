@@ -171,7 +171,14 @@ class EmbeddedUserSplit:
             crew.start(
                 "serve",
                 lambda stop: serve(
-                    backbone, pages, stop, Metrics(), traffic=traffic, groups=groups, environment="embedded parts"
+                    backbone,
+                    pages,
+                    stop,
+                    Metrics(),
+                    traffic=traffic,
+                    groups=groups,
+                    stored=self.warehouse.offsets,
+                    environment="embedded parts",
                 ),
             )
 

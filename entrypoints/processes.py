@@ -199,7 +199,16 @@ def run_serve(settings: ServeSettings, stop: Event, metrics: Metrics) -> None:
         metrics.ask_database(backbone.engine, of_projections(backbone.store))
         warehouse = ChartsWarehouse(settings.warehouse_url.get_secret_value()) if settings.warehouse_url else None
         try:
-            serve(backbone, settings, stop, metrics, traffic=warehouse, groups=open_groups(settings), is_alone=True)
+            serve(
+                backbone,
+                settings,
+                stop,
+                metrics,
+                traffic=warehouse,
+                groups=open_groups(settings),
+                stored=warehouse.offsets if warehouse is not None else None,
+                is_alone=True,
+            )
         finally:
             if warehouse is not None:
                 warehouse.close()

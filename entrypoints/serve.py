@@ -25,7 +25,7 @@ from api.measured import Observe
 from api.openid import CALLBACK
 from api.proxies import Proxies
 from entrypoints.backbone import Backbone, now
-from entrypoints.consumer_standings import ConsumerStandings
+from entrypoints.consumer_standings import ConsumerStandings, StoredOffsets
 from entrypoints.metrics import Metrics
 from entrypoints.pages import mount_pages
 from entrypoints.settings import OpenIdSettings, ServeSettings
@@ -68,6 +68,7 @@ def serve(  # noqa: PLR0913 - what a process hands in, by name
     *,
     traffic: HitTraffic | None = None,
     groups: ConsumerGroups | None = None,
+    stored: StoredOffsets | None = None,
     environment: str = "",
     is_alone: bool = False,
 ) -> None:
@@ -80,6 +81,7 @@ def serve(  # noqa: PLR0913 - what a process hands in, by name
         metrics: of the process.
         traffic: counts hits for the pages' charts, None where no warehouse is connected.
         groups: tells operators how Kafka's consumer groups stand, None where Kafka is not known.
+        stored: tells them how far the warehouse has got, None where none is connected.
         environment: a word that is shown on pages.
         is_alone: whether the process does nothing else.
 
@@ -95,7 +97,7 @@ def serve(  # noqa: PLR0913 - what a process hands in, by name
     live = live_configs(backbone)
     live.refresh()
     observe = observer(metrics)
-    consumers = ConsumerStandings(backbone, groups, now=now)
+    consumers = ConsumerStandings(backbone, groups, now=now, stored=stored)
     app = create_app(
         backbone,
         desk,

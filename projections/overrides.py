@@ -115,10 +115,11 @@ class DisabledUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueOverrides:
-    """A unit in an environment of which something has ended."""
+    """A unit in an environment of which something has ended, the first of it at `ended_at`."""
 
     unit: str
     environment: str
+    ended_at: datetime
 
 
 def forced(
@@ -172,13 +173,17 @@ def due(connection: Connection, *, now: datetime, limit: int = 500) -> list[DueO
             for table in (tables[_FORCED], tables[_DISABLED])
         )
     ).subquery()
+    first = func.min(ended.c.until).label("ended_at")
     query = (
-        select(ended.c.environment, ended.c.unit)
+        select(ended.c.environment, ended.c.unit, first)
         .group_by(ended.c.environment, ended.c.unit)
-        .order_by(func.min(ended.c.until), ended.c.environment, ended.c.unit)
+        .order_by(first, ended.c.environment, ended.c.unit)
         .limit(limit)
     )
-    return [DueOverrides(unit=row.unit, environment=row.environment) for row in connection.execute(query)]
+    return [
+        DueOverrides(unit=row.unit, environment=row.environment, ended_at=row.ended_at)
+        for row in connection.execute(query)
+    ]
 
 
 def document(connection: Connection) -> ConfigDocument | None:

@@ -1,5 +1,6 @@
 """Consumer groups as operators look at them: how far behind their topics they are, and how many members they have."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,5 +29,13 @@ class ConsumerGroups(Protocol):
             streams.ports.BrokerAway: nobody answered in time.
             streams.ports.UnknownTopic: the topic is not there (yet).
             streams.ports.StreamError: anything else that the broker refuses.
+        """
+        ...
+
+    def unread(self, topic: str, offsets: Mapping[int, int]) -> int:
+        """Return how many messages of `topic` a reader has not read that keeps its offsets elsewhere, by partition.
+
+        Raises:
+            streams.ports.StreamError: as `standing`.
         """
         ...

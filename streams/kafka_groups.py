@@ -36,15 +36,18 @@ class KafkaGroups:
     def standing(self, group: str, topic: str) -> GroupStanding:
         """See `ConsumerGroups.standing`."""
         partitions = self._partitions(topic)
-        committed = self._committed(group, partitions)
+        unread = self._unread(partitions, self._committed(group, partitions))
+        return GroupStanding(behind=unread, members=self._members(group))
+
+    def unread(self, topic: str, offsets: Mapping[int, int]) -> int:
+        """See `ConsumerGroups.unread`."""
+        return self._unread(self._partitions(topic), offsets)
+
+    def _unread(self, partitions: list[KafkaPartition], offsets: Mapping[int, int]) -> int:
         starts = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         ends = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        behind = 0
-        for number, end in ends.items():
-            at = committed[number]
-            # Retention may have taken what the group has not read: nobody can be behind by that any more.
-            behind += max(end - max(at, starts[number]), 0)
-        return GroupStanding(behind=behind, members=self._members(group))
+        # Retention may have taken what was not read: nobody can be behind by that any more.
+        return sum(max(end - max(offsets.get(number, 0), starts[number]), 0) for number, end in ends.items())
 
     def _partitions(self, topic: str) -> list[KafkaPartition]:
         try:

@@ -45,13 +45,16 @@ class MemoryBroker:
 
     def standing(self, group: str, topic: str) -> GroupStanding:
         """See `streams.groups.ConsumerGroups.standing`."""
-        ends = self._topics.end_offsets(topic)
         found = self._group(group)
-        behind = sum(
-            max(end - max(found.committed.get(partition, 0), self._topics.first_offset(partition)), 0)
-            for partition, end in ends.items()
+        offsets = {number: at for (name, number), at in found.committed.items() if name == topic}
+        return GroupStanding(behind=self.unread(topic, offsets), members=found.size)
+
+    def unread(self, topic: str, offsets: Mapping[int, int]) -> int:
+        """See `streams.groups.ConsumerGroups.unread`."""
+        return sum(
+            max(end - max(offsets.get(partition[1], 0), self._topics.first_offset(partition)), 0)
+            for partition, end in self._topics.end_offsets(topic).items()
         )
-        return GroupStanding(behind=behind, members=found.size)
 
     def drop_before(self, partition: TopicPartition, offset: int) -> None:
         """Forget the messages of `partition` below `offset`, as retention does."""

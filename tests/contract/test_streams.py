@@ -183,6 +183,9 @@ def test_a_group_is_behind_by_what_it_did_not_commit_and_has_the_members_it_has(
     assert groups.standing(group, world.topic).members in {1, None}
     source.close()
     assert groups.standing(group, world.topic).members in {0, None}
+    elsewhere = {partition: offset for (_, partition), offset in newest.items()}
+    assert groups.unread(world.topic, elsewhere) == 100 - sum(newest.values())
+    assert groups.unread(world.topic, {}) == 100
 
 
 def test_messages_of_one_key_arrive_in_the_order_they_were_sent(world: World, joined: tuple[Source, Listener]) -> None:

@@ -135,7 +135,7 @@ def what_the_store_did_is_on_every_page(page: Page) -> None:
     page.goto("/timeline")
     expect(page.get_by_role("row", name=re.compile("What may a coconut cost.*In Dev"))).to_be_visible()
     page.goto("/operations")
-    for consumer in ("relay", "preparer", "bi-sink", "code-deployed"):
+    for consumer in ("relay", "preparer", "override-expiry", "bi-sink", "dimensions", "code-deployed"):
         expect(page.get_by_role("row", name=re.compile(f"^{consumer} .*up to date"))).to_be_visible()
 
 

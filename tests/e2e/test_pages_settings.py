@@ -48,6 +48,7 @@ def test_numbers_of_users_follow_the_conditions_as_they_are_edited(pages: Pages)
         expect(same_type).to_have_count(0)
 
         page.get_by_role("button", name="Condition", exact=True).click()
+        expect(page.get_by_label("Filter", exact=True)).to_have_count(2)
         choose(page, "Filter", "Platform")
         expect(page.get_by_label("Values", exact=True)).to_have_count(2)
         choose(page, "Values", "iOS")

@@ -1,6 +1,6 @@
 """What operators are told of consumers, over a real log and read models, and Kafka in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 import pytest
@@ -18,7 +18,8 @@ from streams.groups import ConsumerGroups, GroupStanding
 from streams.memory import MemoryBroker
 from streams.messages import OutgoingMessage
 from streams.ports import BrokerAway
-from streams.topics import HITS, all_topics
+from streams.topics import HITS, LIFECYCLE, all_topics
+from warehouse.errors import WarehouseDown
 from web.consumer_standings import ConsumerStanding
 
 ANN = Request(actor=Actor(name="ann"))
@@ -98,11 +99,67 @@ def test_a_sink_is_behind_by_the_hits_that_it_did_not_commit(backbone: Backbone)
     assert read(backbone, broker)["bi-sink"].state == "up to date"
 
 
+def test_the_dimensions_are_behind_by_the_facts_that_the_warehouse_has_not_stored(backbone: Backbone) -> None:
+    broker = MemoryBroker()
+    broker.ensure_topics(all_topics(hit_partitions=1))
+    broker.producer().send([OutgoingMessage(topic=LIFECYCLE, key=b"button", value=b"fact") for _ in range(3)])
+    (partition,) = {number for (_, number), end in broker.log_reader(LIFECYCLE).end_offsets().items() if end}
+    moment, stored = now(), {partition: 1}
+    standings = ConsumerStandings(backbone, broker, now=lambda: moment, stored={LIFECYCLE: stored}.__getitem__)
+
+    def dimensions() -> ConsumerStanding:
+        return next(each for each in standings.read() if each.name == "dimensions")
+
+    assert (dimensions().state, dimensions().behind, dimensions().since) == ("behind", 2, None)
+    seen_at, moment = moment, moment + timedelta(minutes=3)
+    stuck = dimensions()
+    assert (stuck.state, stuck.behind, stuck.since) == ("late", 2, seen_at)
+    assert "running" in stuck.advice
+    stored[partition] = 2
+    assert (dimensions().state, dimensions().behind) == ("behind", 1)
+    stored[partition] = 3
+    moment += timedelta(minutes=3)
+    assert (dimensions().state, dimensions().behind) == ("up to date", 0)
+
+
+def test_without_the_warehouse_the_dimensions_are_not_known_and_it_is_said_why(backbone: Backbone) -> None:
+    broker = MemoryBroker()
+    broker.ensure_topics(all_topics(hit_partitions=1))
+    assert "USERSPLIT_KAFKA_BOOTSTRAP_SERVERS" in read(backbone)["dimensions"].advice
+    unknown = read(backbone, broker)["dimensions"]
+    assert (unknown.state, unknown.behind) == ("not known", None)
+    assert "USERSPLIT_WAREHOUSE_URL" in unknown.advice
+
+    def away(topic: str) -> Mapping[int, int]:
+        raise WarehouseDown(f"no answer about {topic}")
+
+    found = ConsumerStandings(backbone, broker, now=now, stored=away).read()
+    (down,) = [each for each in found if each.name == "dimensions"]
+    assert (down.state, "no answer" in down.advice) == ("not known", True)
+
+
+def test_the_expiry_of_overrides_is_behind_by_the_units_of_which_something_has_ended(backbone: Backbone) -> None:
+    qa = Request(actor=Actor(name="quinn", may_override=True))
+    assert (read(backbone)["override-expiry"].state, read(backbone)["override-expiry"].behind) == ("up to date", 0)
+    until = now() + timedelta(hours=1)
+    backbone.overrides.disable_tests(qa, unit="user:1", environment="devel", until=until)
+    assert read(backbone)["override-expiry"].state == "up to date"
+    just_over = read(backbone, after=timedelta(hours=1, seconds=30))["override-expiry"]
+    assert (just_over.state, just_over.behind, just_over.unit) == ("behind", 1, "units")
+    late = read(backbone, after=timedelta(hours=1, minutes=3))["override-expiry"]
+    assert (late.state, late.since) == ("late", until)
+    assert "running" in late.advice
+
+
 class Away:
     """A Kafka that does not answer."""
 
     def standing(self, group: str, topic: str) -> GroupStanding:
         del group, topic
+        raise BrokerAway("nobody answered")
+
+    def unread(self, topic: str, offsets: Mapping[int, int]) -> int:
+        del topic, offsets
         raise BrokerAway("nobody answered")
 
 

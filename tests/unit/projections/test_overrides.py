@@ -197,7 +197,9 @@ def test_what_has_ended_is_due_until_it_is_taken_out(models: ReadModels) -> None
     models.given(*running(), forced(until=JUNE), disabled("guest:1", until=MAY))
 
     with models.engine.connect() as connection:
-        assert overrides.due(connection, now=BEGINNING) == [DueOverrides(unit="guest:1", environment="devel")]
+        assert overrides.due(connection, now=BEGINNING) == [
+            DueOverrides(unit="guest:1", environment="devel", ended_at=MAY)
+        ]
         assert [each.unit for each in overrides.due(connection, now=JUNE)] == ["guest:1", "user:42"]
         assert [each.unit for each in overrides.due(connection, now=JUNE, limit=1)] == ["guest:1"]
     models.given(OverridesExpired(keys=(KEY,), **PLACE))
