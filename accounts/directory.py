@@ -240,15 +240,17 @@ class AccountDirectory:
             raise AccountExists(row["name"]) from error
         return self.get(row["name"])
 
-    def invite(self, name: str) -> None:
+    def invite(self, name: str, *, expected_version: int | None = None) -> None:
         """Let the identity provider alone open an account: the first who has its name there, see `take_invitation`.
 
         Its password and its link to somebody there are gone, and its sessions are over.
 
         Raises:
             NoSuchAccount: there is none.
+            VersionConflict: the account is not at `expected_version` (None: whatever it is at).
         """
-        self._write(name, {"password_hash": "", "issuer": "", "subject": None, **_SESSIONS_OVER, **_NEXT})
+        gone = {"password_hash": "", "issuer": "", "subject": None}
+        self._write(name, {**gone, **_SESSIONS_OVER, **_NEXT}, expected_version)
 
     def take_invitation(self, name: str, *, issuer: str, subject: str) -> Account | None:
         """Link the subject to an account that waits for whoever has its name there, and return it; None if none does.

@@ -47,12 +47,14 @@ def _read(visit: Visit, name: str) -> _Seen:
 
 
 class _Account:
-    """The page's content; every step says what it will do, and asks once more."""
+    """The page's content; every step says what it will do, asks once more, and is for the account as it is shown."""
 
     def __init__(self, visit: Visit, seen: _Seen) -> None:
         self._visit = visit
         self._account = seen.account
         self._name = seen.account.name
+        self._directory = visit.parts.desk.directory
+        self._version = seen.account.version
         with ui.element("div").classes("us-head"):
             html("account_head.html", account=seen.account).classes("grow")
             with ui.element("div").classes("us-row"):
@@ -82,7 +84,7 @@ class _Account:
 
     def _ask_to_change_role(self, role: Role) -> None:
         def act() -> str:
-            account = self._visit.parts.desk.directory.change(self._name, role=role)
+            account = self._directory.change(self._name, role=role, expected_version=self._version)
             return _stands(account)
 
         does = f"{self._name} {MAY[role]}. Pages that they have open are made anew, and API tokens follow at once."
@@ -90,21 +92,23 @@ class _Account:
 
     def _ask_to_close(self) -> None:
         def act() -> str:
-            return _stands(self._visit.parts.desk.directory.change(self._name, is_active=False))
+            account = self._directory.change(self._name, is_active=False, expected_version=self._version)
+            return _stands(account)
 
         does = "They cannot sign in any more, their sessions end and their API tokens open nothing, until it is opened."
         ask(f"Close the account of {self._name}?", does, self._act(act), label="Close", color="negative")
 
     def _ask_to_open(self) -> None:
         def act() -> str:
-            return _stands(self._visit.parts.desk.directory.change(self._name, is_active=True))
+            account = self._directory.change(self._name, is_active=True, expected_version=self._version)
+            return _stands(account)
 
         does = "They can sign in again, as they could before, and their API tokens open again what they did."
         ask(f"Open the account of {self._name}?", does, self._act(act), label="Open", color="positive")
 
     def _ask_to_end_sessions(self) -> None:
         def act() -> str:
-            self._visit.parts.desk.directory.end_sessions(self._name)
+            self._directory.end_sessions(self._name, expected_version=self._version)
             return f"sessions of {self._name} ended"
 
         does = "Every browser in which they are signed in asks for their sign-in again. API tokens live on."
@@ -112,7 +116,7 @@ class _Account:
 
     def _ask_to_invite(self) -> None:
         def act() -> str:
-            self._visit.parts.desk.directory.invite(self._name)
+            self._directory.invite(self._name, expected_version=self._version)
             return f"account {self._name} waits for the identity provider"
 
         does = (
@@ -126,7 +130,7 @@ class _Account:
 
         async def take() -> str | None:
             def act() -> str:
-                self._visit.parts.desk.directory.set_password(self._name, fields[0].value or "")
+                self._directory.set_password(self._name, fields[0].value or "", expected_version=self._version)
                 return f"password of {self._name} set"
 
             try:

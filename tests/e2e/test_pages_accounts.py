@@ -115,6 +115,19 @@ def test_the_last_superuser_stays_one(pages: Pages) -> None:
         expect(said).to_have_text("Sue is the last superuser; make another one first.")
 
 
+def test_an_account_that_another_superuser_changed_meanwhile_is_left_as_it_is(pages: Pages) -> None:
+    pages.account("mona", "viewer")
+    with pages.signed_in("sue") as page:
+        page.goto("/accounts/mona")
+        page.get_by_role("button", name="Close", exact=True).click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_be_visible()
+        pages.change_account("mona", role="manager")
+        dialog.get_by_role("button", name="Close", exact=True).click()
+        expect(dialog.get_by_role("alert")).to_contain_text("Somebody changed it in the meantime")
+    assert sign_in(pages, "mona", PASSWORD).json()["role"] == "manager"
+
+
 def test_accounts_are_not_offered_to_others_and_refused_when_forced(pages: Pages) -> None:
     with pages.signed_in("ann") as page:
         expect(page.get_by_role("link", name="Accounts", exact=True)).to_have_count(0)
