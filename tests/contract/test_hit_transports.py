@@ -17,6 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 
 import streams.topics
 import usersplit
+from tests.support.hit_accounts import balanced
 from tests.support.kafka import RealKafka
 from tests.support.sdk_config_documents import config_document
 from usersplit import HitLogger, HitTransport, KafkaHitTransport, MemoryConfigs, MemoryHitTransport, Refusal
@@ -147,7 +148,7 @@ def test_a_logger_delivers_through_it(wire: Wire) -> None:
         for number in range(50):
             logger.log(test_key="k", variant="v", unit_type="user", unit_id=number % 5, settings_group=number)
         assert logger.flush(20)
-        assert logger.stats().delivered == 50
+        assert balanced(logger).delivered == 50
     by_unit: dict[bytes, list[int]] = {}
     for key, value in wire.arrived(50):
         by_unit.setdefault(key, []).append(decode_hit(value).settings_group)
@@ -220,11 +221,11 @@ def test_a_broker_that_is_away_costs_neither_errors_nor_time() -> None:
         for _ in range(50):
             assert logger.log(test_key="k", variant="v", unit_type="user", unit_id=1)
         assert not logger.flush(0.2)
-        assert logger.stats().buffered == 50
+        assert balanced(logger).buffered == 50
         started = time.monotonic()
         logger.close(0.3)
         assert time.monotonic() - started < 5
-    stats = logger.stats()
+    stats = balanced(logger)
     assert (stats.accepted, stats.delivered, stats.buffered) == (50, 0, 0)
     assert stats.dropped["close_deadline"] == 50
 
@@ -236,7 +237,7 @@ def test_a_full_queue_of_the_client_is_waited_for(embedded_bootstrap: str) -> No
         for number in range(500):
             logger.log(test_key="k", variant="v", unit_type="user", unit_id=number)
         assert logger.flush(30)
-        assert logger.stats().delivered == 500
+        assert balanced(logger).delivered == 500
 
 
 @pytest.mark.real_kafka
@@ -253,7 +254,7 @@ def test_a_broker_that_dies_and_comes_back_loses_no_hit(kafka: RealKafka) -> Non
                 kafka.start()
             assert logger.log(test_key="k", variant="v", unit_type="user", unit_id=number)
         assert logger.flush(90)
-        stats = logger.stats()
+        stats = balanced(logger)
     assert (stats.accepted, stats.delivered, sum(stats.dropped.values())) == (3000, 3000, 0)
     hits = [decode_hit(value) for _, value in read_topic(kafka.bootstrap_servers, topic, 3000)]
     assert [hit.unit_id for hit in hits] == [str(number) for number in range(3000)]
@@ -276,7 +277,7 @@ def test_a_producer_that_failed_for_good_is_replaced(embedded_bootstrap: str) ->
     with HitLogger(transport, app="a", environment_name="devel", interval_seconds=0.01) as logger:
         logger.log(test_key="k", variant="v", unit_type="user", unit_id=1)
         assert logger.flush(20)
-        assert logger.stats().delivered == 1
+        assert balanced(logger).delivered == 1
     assert len(read_topic(embedded_bootstrap, topic, 1)) == 1
 
 
@@ -286,7 +287,7 @@ def test_settings_that_the_client_refuses_later_drop_hits_and_raise_nothing(capl
     with HitLogger(transport, app="a", environment_name="devel", interval_seconds=0.01) as logger:
         assert logger.log(test_key="k", variant="v", unit_type="user", unit_id=1)
         assert logger.flush(10)
-        assert logger.stats().dropped["delivery_failed"] == 1
+        assert balanced(logger).dropped["delivery_failed"] == 1
     assert "no.such.setting" in caplog.text
 
 

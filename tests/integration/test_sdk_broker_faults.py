@@ -23,10 +23,11 @@ from confluent_kafka.cimpl import NewTopic
 from consumers.bi_sink_limits import BatchLimits
 from consumers.hit_reports import all_reports, newest_of
 from streams.kafka_broker import KafkaBroker
+from tests.support.hit_accounts import balanced
 from tests.support.kafka import RealKafka
 from tests.support.small_disk import filled, small_disk
 from tests.support.watched_sink import watched_sink
-from usersplit import HitLogger, HitStats, KafkaHitTransport
+from usersplit import HitLogger, KafkaHitTransport
 from usersplit.hit_reports import HitReport
 from warehouse.duckdb_hits import DuckDbHits
 
@@ -88,12 +89,6 @@ def log_until(logger: HitLogger, start: int, reached: Callable[[], bool]) -> int
         start += 100
         time.sleep(0.01)
     return start
-
-
-def balanced(logger: HitLogger) -> HitStats:
-    stats = logger.stats()
-    assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.buffered + stats.spooled
-    return stats
 
 
 def dropped(logger: HitLogger) -> int:
@@ -316,7 +311,7 @@ def let_an_heir_deliver(opened: Opened, spooled: int) -> None:
     heir = opened()
     log(heir, 1, 10**9)
     until(lambda: balanced(heir).delivered == 1 + spooled)
-    stats = heir.stats()
+    stats = balanced(heir)
     assert (stats.recovered, stats.spooled) == (spooled, 0)
     heir.close()
 

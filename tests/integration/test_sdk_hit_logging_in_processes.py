@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.hit_accounts import KEEPING_ACCOUNTS, accounts_in
+
 SDK = Path(__file__).parents[3] / "sdk"
 
-PRELUDE = """
+PRELUDE = f"""{KEEPING_ACCOUNTS}
 import json, os, sys, threading
 from usersplit import DirectoryConfigs, HitLogger, MemoryHitTransport
 
@@ -48,7 +50,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are a thi
 def run(tmp_path: Path, script: str) -> list[str]:
     """Run `script` in a process of its own; return the units whose hits were delivered by it and its children."""
     output = tmp_path / "delivered"
+    accounts = tmp_path / "accounts"
     output.touch()
+    accounts.touch()
     done = subprocess.run(
         # Python 3.12 and newer warn of any fork with threads: that is what is tested here.
         [
@@ -61,7 +65,7 @@ def run(tmp_path: Path, script: str) -> list[str]:
             PRELUDE + script,
             str(output),
         ],
-        env={**os.environ, "PYTHONPATH": str(SDK)},
+        env={**os.environ, "PYTHONPATH": str(SDK), "ACCOUNTS": str(accounts)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -69,6 +73,7 @@ def run(tmp_path: Path, script: str) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    accounts_in(accounts)  # whoever closed its logger accounts for every hit
     return sorted(output.read_text(encoding="utf-8").split())
 
 

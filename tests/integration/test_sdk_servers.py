@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from streams.kafka_broker import KafkaBroker
 from streams.messages import Topic
+from tests.support.hit_accounts import KEEPING_ACCOUNTS, accounts_in
 from tests.support.kafka import RealKafka
 from usersplit.hits import decode_hit
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.real_kafka
 SDK = Path(__file__).parents[2] / "sdk"
 
 # The background thread looks once, and then not before a minute is over: what is logged later, only the end delivers.
-LOGGING = """
+LOGGING = f"""{KEEPING_ACCOUNTS}
 import os, sys
 import usersplit.hooks
 from usersplit import HitLogger, KafkaHitTransport
@@ -73,7 +74,13 @@ def start(tmp_path: Path, topic: str, bootstrap: str) -> Start:
             return subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": path, "BOOTSTRAP": bootstrap, "TOPIC": topic},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": path,
+                    "BOOTSTRAP": bootstrap,
+                    "TOPIC": topic,
+                    "ACCOUNTS": str(tmp_path / "accounts"),
+                },
                 stdout=output,
                 stderr=output,
             )
@@ -141,6 +148,12 @@ def units_in(bootstrap_servers: str, topic: str) -> list[str]:
     return units
 
 
+def assert_accounted(tmp_path: Path, units: list[str]) -> None:
+    """Every process said at its end what became of its hits, and it adds up to what is in the topic."""
+    accounts = accounts_in(tmp_path / "accounts").values()
+    assert sum(one.accepted for one in accounts) == sum(one.delivered for one in accounts) == len(units)
+
+
 @needs("gunicorn")
 @pytest.mark.parametrize("kind", ["sync", "gthread", pytest.param("gevent", marks=needs("gevent"))])
 @pytest.mark.parametrize("preload", [True, False], ids=["preload", "no preload"])
@@ -157,6 +170,7 @@ def test_gunicorn(start: Start, tmp_path: Path, bootstrap: str, topic: str, *, k
         assert server.wait(40) == 0
     units = units_in(bootstrap, topic)
     assert (len(units), len(set(units))) == (asked, asked)
+    assert_accounted(tmp_path, units)
 
 
 @needs("pyuwsgi")
@@ -174,12 +188,14 @@ def test_uwsgi(start: Start, tmp_path: Path, bootstrap: str, topic: str, option:
         server.wait(40)
     units = units_in(bootstrap, topic)
     assert (len(units), len(set(units))) == (asked, asked)
+    assert_accounted(tmp_path, units)
 
 
 # What waits in C holds every greenlet of the process up, so Kafka's client must never be asked to wait.
-GREENLETS = """
+GREENLETS = f"""
 from gevent import monkey
 monkey.patch_all()
+{KEEPING_ACCOUNTS}
 import confluent_kafka, gevent, usersplit._kafka_reports, usersplit._kafka_transport, usersplit._kafka_waiting
 waits = []
 class Watched(confluent_kafka.Producer):
@@ -197,7 +213,7 @@ def logger(bootstrap_servers, **arguments):
     return HitLogger(transport, app="a", environment_name="devel", **arguments)
 def log(hits, count):
     for number in range(count):
-        hits.log(test_key="k", variant="v", unit_type="user", unit_id=f"unit-{number}")
+        hits.log(test_key="k", variant="v", unit_type="user", unit_id=f"unit-{{number}}")
         gevent.sleep(0.001)
 """
 
@@ -231,6 +247,8 @@ assert set(waits) == {0}, waits
 )
 def test_greenlets_are_never_held_up_by_kafkas_client(start: Start, tmp_path: Path, rest: str) -> None:
     assert start("-c", GREENLETS + rest).wait(60) == 0, (tmp_path / "output").read_text()
+    (account,) = accounts_in(tmp_path / "accounts").values()
+    assert account.accepted in {100, 110}
 
 
 CELERY = (
@@ -265,7 +283,9 @@ def test_celery(start: Start, tmp_path: Path, bootstrap: str, topic: str, pool: 
     finally:
         worker.send_signal(signal.SIGTERM)
         worker.wait(40)
-    assert sorted(units_in(bootstrap, topic)) == sorted(f"unit-{number}" for number in range(20))
+    units = units_in(bootstrap, topic)
+    assert sorted(units) == sorted(f"unit-{number}" for number in range(20))
+    assert_accounted(tmp_path, units)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +319,9 @@ log("parent after")
 """
     assert start("-c", script).wait(60) == 0, (tmp_path / "output").read_text()
     expected = [f"{number}{when}" for number in range(3) for when in ("", " later")]
-    assert sorted(units_in(bootstrap, topic)) == sorted([*expected, "parent before", "parent after"])
+    units = units_in(bootstrap, topic)
+    assert sorted(units) == sorted([*expected, "parent before", "parent after"])
+    assert_accounted(tmp_path, units)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +352,9 @@ while True:  # a service at work, in the middle of anything
     until((tmp_path / "ready").exists, tmp_path / "output")
     process.send_signal(signal.SIGTERM)
     assert process.wait(40) == code
-    assert len(units_in(bootstrap, topic)) == 11
+    units = units_in(bootstrap, topic)
+    assert len(units) == 11
+    assert_accounted(tmp_path, units)
 
 
 def test_a_signal_that_is_ignored_stays_so(start: Start, tmp_path: Path) -> None:
@@ -344,3 +368,5 @@ hits.close()
 assert hits.stats().delivered == 1
 """
     assert start("-c", script).wait(40) == 0, (tmp_path / "output").read_text()
+    (account,) = accounts_in(tmp_path / "accounts").values()
+    assert account.accepted == account.delivered == 1

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.hit_accounts import balanced
 from tests.support.sdk_config_documents import config_document
 from usersplit import (
     Checker,
     Environment,
     Guest,
     HitLogger,
-    HitStats,
     MemoryConfigs,
     MemoryHitTransport,
     Refusal,
@@ -112,12 +112,7 @@ def opened() -> Iterator[Callable[..., HitLogger]]:
     yield open_logger
     for logger in loggers:
         logger.close(0)
-        assert_balanced(logger.stats())
-
-
-def assert_balanced(stats: HitStats) -> None:
-    assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.buffered + stats.spooled
-    assert min(stats.spooled, stats.accepted, stats.delivered, stats.buffered, *stats.dropped.values()) >= 0
+        balanced(logger)
 
 
 def dropped(logger: HitLogger) -> dict[str, int]:
@@ -303,8 +298,7 @@ def test_while_the_wire_takes_nothing_the_buffer_fills_and_then_drops(
     transport.available = False
     logger = opened(transport, capacity=1000)
     accepted = [log(logger) for _ in range(5000)]
-    stats = logger.stats()
-    assert_balanced(stats)
+    stats = balanced(logger)
     assert stats.accepted == 5000
     assert accepted.count(False) == stats.dropped["buffer_full"] > 0
     assert stats.buffered >= 1000
@@ -454,7 +448,7 @@ def test_sixty_four_threads_lose_no_count(opened: Opened) -> None:
         thread.start()
     start.wait()
     while any(thread.is_alive() for thread in threads):
-        assert_balanced(logger.stats())
+        balanced(logger)
     for thread in threads:
         thread.join()
     assert logger.flush(30)
@@ -481,11 +475,10 @@ def test_the_account_balances_after_any_history(steps: list[str]) -> None:
                 transport.error = "refused" if step == "refuse" else ""
             case _:
                 logger.flush(0.002)
-        assert_balanced(logger.stats())
+        balanced(logger)
         assert logger.stats().accepted == logged
     logger.close(0.01)
-    stats = logger.stats()
-    assert_balanced(stats)
+    stats = balanced(logger)
     assert (stats.accepted, stats.buffered) == (logged, 0)
     assert stats.delivered == len(transport.records)
 

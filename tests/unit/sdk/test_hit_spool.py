@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usersplit import HitLogger, HitStats, MemoryHitTransport, Refusal
+from tests.support.hit_accounts import balanced
+from usersplit import HitLogger, MemoryHitTransport, Refusal
 from usersplit._hit_spool import HitSpool
 from usersplit._hit_transport import Record
 from usersplit._spool_segments import block_of, read_segment
@@ -127,13 +128,6 @@ def log(logger: HitLogger, count: int, start: int = 0) -> int:
         logger.log(test_key="k", variant="v", unit_type="user", unit_id=number)
         for number in range(start, start + count)
     )
-
-
-def balanced(logger: HitLogger) -> HitStats:
-    stats = logger.stats()
-    assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.buffered + stats.spooled
-    assert min(stats.delivered, stats.buffered, stats.spooled, *stats.dropped.values()) >= 0
-    return stats
 
 
 def until(reached: Callable[[], object]) -> None:
