@@ -56,7 +56,7 @@ def join(broker: KafkaBroker, topic: str, *, start: int = 0, found: Sequence[Mes
     return source
 
 
-def read(source: Source, count: int, *, seconds: float = 40) -> list[Message]:
+def read(source: Source, count: int, *, seconds: float = 90) -> list[Message]:
     found: list[Message] = []
     deadline = time.monotonic() + seconds
     while len(found) < count and time.monotonic() < deadline:
@@ -68,14 +68,14 @@ def test_what_retention_took_is_out_of_range_for_a_source(kafka: RealKafka, brok
     send(broker, numbered(topic, range(10)))
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     for answer in admin.delete_records([KafkaPartition(topic, 0, 4)]).values():
-        answer.result(timeout=20)
+        answer.result(timeout=60)
     source = join(broker, topic, start=3)
     with pytest.raises(OffsetOutOfRange) as caught:
         read(source, 1)
     assert (caught.value.topic, caught.value.partition) == (topic, 0)
     source.close()
     reader = broker.log_reader(topic)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     found: list[Message] = []
     while reader.position().get((topic, 0), 0) < 10 and time.monotonic() < deadline:
         found += reader.poll(max_messages=100, timeout_seconds=0.2)
@@ -103,7 +103,7 @@ def test_a_send_and_a_source_outlive_the_broker(kafka: RealKafka, broker: KafkaB
         kafka.thaw()
     while len(found) < 100 and (more := read(source, 1)):
         found += more
-    sender.join(timeout=40)
+    sender.join(timeout=90)
     assert not sender.is_alive()
     assert [int(m.value or b"") for m in found] == list(range(100)), "in order, nothing lost, nothing twice"
     source.close()

@@ -13,7 +13,7 @@ def test_the_demo_runs_through_and_its_numbers_agree(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
@@ -28,7 +28,7 @@ def test_the_demo_leaves_a_directory_alone_that_is_not_its_own(tmp_path: Path) -
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert outcome.returncode == 2

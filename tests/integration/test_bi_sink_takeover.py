@@ -61,7 +61,7 @@ def log_hits(kafka: KafkaServer, count: int) -> None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline, pause = monotonic() + 60, Event()
+    deadline, pause = monotonic() + 120, Event()
     while not condition():
         assert monotonic() < deadline, "it did not come about in time"
         pause.wait(0.1)
@@ -110,7 +110,7 @@ def test_a_named_sink_takes_over_from_one_that_still_runs_and_that_one_ends(
         with sink(own_kafka, url, name="sink-1") as first:
             wait_until(lambda: stored() == 100)
             with sink(own_kafka, url, name="sink-1"):
-                said, _ = first.communicate(timeout=60)
+                said, _ = first.communicate(timeout=120)
                 log_hits(own_kafka, 50)
                 wait_until(lambda: stored() == 150)
         assert first.returncode == 1

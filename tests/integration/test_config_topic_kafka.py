@@ -52,7 +52,7 @@ def everything(broker: KafkaBroker, topic: str) -> list[Message]:
 
 
 def settle(agent: Agent) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while agent.step(timeout_seconds=0.2) or not agent.ready:
         assert time.monotonic() < deadline
 

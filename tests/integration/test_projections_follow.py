@@ -81,7 +81,7 @@ def test_projectors_at_once_neither_fail_nor_apply_a_fact_twice(models: ReadMode
     models.append([created("late")])
 
     def catch_up(batch_size: int) -> int:
-        together.wait(timeout=20)
+        together.wait(timeout=60)
         return models.new_projector(batch_size=batch_size).catch_up()
 
     with ThreadPoolExecutor(max_workers=4) as threads:
@@ -236,10 +236,10 @@ def test_the_process_follows_the_log_until_it_is_stopped(models: ReadModels) -> 
     process.start()
     try:
         models.append([created()])
-        assert arrived.wait(timeout=20)
+        assert arrived.wait(timeout=60)
     finally:
         stop.set()
-        process.join(timeout=20)
+        process.join(timeout=60)
     assert not process.is_alive()
     assert reached == [1]
 
@@ -265,7 +265,7 @@ def test_the_process_outlives_a_database_that_does_not_answer(
         assert process.is_alive()
         stop.wait(0.01)
     stop.set()
-    process.join(timeout=20)
+    process.join(timeout=60)
 
 
 class LogThatIsAwayAtFirst:

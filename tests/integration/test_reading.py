@@ -166,7 +166,7 @@ def _serving(models: ReadModels) -> int:
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:
-    deadline = datetime.now(UTC).timestamp() + 30
+    deadline = datetime.now(UTC).timestamp() + 60
     while not holds():
         assert datetime.now(UTC).timestamp() < deadline
         threading.Event().wait(0.01)

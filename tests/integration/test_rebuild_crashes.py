@@ -34,7 +34,7 @@ def killed_before_commit(url: str, commit: int) -> bool:
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'sdk'}"},
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert finished.returncode in {0, -signal.SIGKILL}
     return finished.returncode != 0
@@ -104,6 +104,6 @@ def test_rebuilds_under_load_lose_nothing_and_readers_never_see_less_than_before
         finally:
             stop.set()
         for each in running:
-            each.result(timeout=30)
+            each.result(timeout=60)
     models.projector.catch_up()
     assert len(models.stored()["changelog"]) == models.store.head()

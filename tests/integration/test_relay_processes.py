@@ -105,7 +105,7 @@ def test_whatever_a_relay_died_at_every_event_arrives_in_order_for_each_key(
 ) -> None:
     fill(database)
     with relay_process(database_url, embedded, kill_at=kill_at) as process:
-        assert process.wait(timeout=30) == -9
+        assert process.wait(timeout=90) == -9
     assert checkpoint(database) == (4 if kill_at == "checkpointed" else 0)
     with relay_process(database_url, embedded):
         wait_until(lambda: checkpoint(database) == 14, "the second relay did not finish the work")
@@ -131,7 +131,7 @@ def test_of_two_relays_one_leads_and_the_other_takes_over_when_it_dies(
             publish(store, "a")
             wait_until(lambda: checkpoint(database) == 4, "nobody leads any more")
             leader.kill()
-            leader.wait(timeout=10)
+            leader.wait(timeout=60)
             start(store, "a")
             wait_until(lambda: checkpoint(database) == 5, "nobody took over")
             standby.kill()
@@ -150,10 +150,10 @@ def test_while_one_relay_leads_the_other_stands_by(database: Engine, embedded: s
     time.sleep(0.3)
     assert not second.leads
     stops[0].set()
-    threads[0].join(timeout=10)
+    threads[0].join(timeout=60)
     wait_until(lambda: second.leads, "the second did not take over")
     stops[1].set()
-    threads[1].join(timeout=10)
+    threads[1].join(timeout=60)
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -185,7 +185,7 @@ def test_a_relay_and_an_agent_outlive_the_death_of_the_broker(
     wait_until(lambda: bool(started_late.step()) or started_late.ready, "the late agent was never ready")
     stop.set()
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(timeout=60)
     started_late.close()
     assert not any(thread.is_alive() for thread in threads)
     seen = positions_by_key(broker)
@@ -202,6 +202,6 @@ def test_a_relay_that_waits_for_a_dead_broker_can_be_stopped(sqlite_database: En
     thread.start()
     time.sleep(0.5)
     stop.set()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
     assert checkpoint(sqlite_database) == 0

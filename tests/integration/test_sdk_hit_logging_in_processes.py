@@ -68,7 +68,7 @@ def run(tmp_path: Path, script: str) -> list[str]:
         env={**os.environ, "PYTHONPATH": str(SDK), "ACCOUNTS": str(accounts)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -195,7 +195,7 @@ def work():
     text = json.dumps({{**{document!r}, "position": 2}})
     Path({str(configs)!r}, ".k").write_text(text)
     Path({str(configs)!r}, ".k").replace(Path({str(configs)!r}, "k.json"))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while configs.find("k").position == 1:
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -96,7 +96,7 @@ def free_port() -> int:
 
 
 def until(reached: Callable[[], object], output: Path) -> None:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 90
     while not reached():
         assert time.monotonic() < deadline, output.read_text(errors="replace")
         time.sleep(0.05)
@@ -133,8 +133,8 @@ def units_in(bootstrap_servers: str, topic: str) -> list[str]:
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": str(uuid.uuid4())})
     units: list[str] = []
     try:
-        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        for partition in consumer.list_topics(topic, timeout=60).topics[topic].partitions:
+            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=60)
             consumer.assign([TopicPartition(topic, partition, 0)])
             read = 0
             while read < end:
@@ -167,7 +167,7 @@ def test_gunicorn(start: Start, tmp_path: Path, bootstrap: str, topic: str, *, k
         asked = ask_often(port, tmp_path / "output", workers=2)
     finally:
         server.send_signal(signal.SIGTERM)
-        assert server.wait(40) == 0
+        assert server.wait(90) == 0
     units = units_in(bootstrap, topic)
     assert (len(units), len(set(units))) == (asked, asked)
     assert_accounted(tmp_path, units)
@@ -185,7 +185,7 @@ def test_uwsgi(start: Start, tmp_path: Path, bootstrap: str, topic: str, option:
         asked = ask_often(port, tmp_path / "output", workers=2)
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(40)
+        server.wait(90)
     units = units_in(bootstrap, topic)
     assert (len(units), len(set(units))) == (asked, asked)
     assert_accounted(tmp_path, units)
@@ -276,13 +276,13 @@ def test_celery(start: Start, tmp_path: Path, bootstrap: str, topic: str, pool: 
     done = tmp_path / "done"
     done.touch()
     sending = start("-c", "import tasks\nfor number in range(20): tasks.show.delay(number)")
-    assert sending.wait(40) == 0, (tmp_path / "output").read_text()
+    assert sending.wait(90) == 0, (tmp_path / "output").read_text()
     worker = start("-m", "celery", "-A", "tasks", "worker", "--pool", pool, "--concurrency", "2")
     try:
         until(lambda: done.stat().st_size == 20, tmp_path / "output")
     finally:
         worker.send_signal(signal.SIGTERM)
-        worker.wait(40)
+        worker.wait(90)
     units = units_in(bootstrap, topic)
     assert sorted(units) == sorted(f"unit-{number}" for number in range(20))
     assert_accounted(tmp_path, units)
@@ -351,7 +351,7 @@ while True:  # a service at work, in the middle of anything
     process = start("-c", script)
     until((tmp_path / "ready").exists, tmp_path / "output")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(40) == code
+    assert process.wait(90) == code
     units = units_in(bootstrap, topic)
     assert len(units) == 11
     assert_accounted(tmp_path, units)
@@ -367,6 +367,6 @@ log("still open")
 hits.close()
 assert hits.stats().delivered == 1
 """
-    assert start("-c", script).wait(40) == 0, (tmp_path / "output").read_text()
+    assert start("-c", script).wait(90) == 0, (tmp_path / "output").read_text()
     (account,) = accounts_in(tmp_path / "accounts").values()
     assert account.accepted == account.delivered == 1

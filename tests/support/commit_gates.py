@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event, make_url, text
 
 from events.database import open_database
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 _INSTALL = """
 CREATE FUNCTION stop_at_the_gate() RETURNS trigger LANGUAGE plpgsql AS $$
