@@ -127,7 +127,7 @@ def kafka(_session_kafka: RealKafka) -> RealKafka:
 def own_kafka(request: pytest.FixtureRequest) -> Iterator[KafkaServer]:
     """A real Apache Kafka for one test, from the jars: for those that use the product's own topics, or end the broker.
 
-    It starts in about three seconds.
+    It starts in about two seconds.
     """
     with _server(request.config) as server:
         remember(request.config, "Kafka", _JARS)
