@@ -6,7 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := entrypoints web api consumers commands projections audience notifications accounts domain events streams warehouse migrations sdk examples
+CODE := entrypoints web api consumers commands projections audience notifications accounts domain events streams warehouse migrations sdk speedups examples
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
@@ -39,8 +39,16 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.app
 	@$(BIN)/python -m pip check --disable-pip-version-check >/dev/null || $(BIN)/python -m pip check
 	@touch $@
 
+# Nobody needs it but the tests of the checks in C, and benchmarks. Copied first: setuptools builds beside the source.
+$(VENV)/.speedups: $(wildcard speedups/*.* speedups/*/*.*) $(VENV)/.dev
+	@echo "Setting up: checks in C …"
+	@rm -rf build/speedups && mkdir -p build && cp -r speedups build/speedups
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./build/speedups >build/speedups.log 2>&1; \
+	then touch $@; \
+	else echo "Without usersplit-speedups: a C compiler and Python's headers are missing (Debian: gcc libc6-dev python3-dev), or see build/speedups.log."; fi
+
 .PHONY: setup
-setup: $(VENV)/.dev ## install everything (into .venv)
+setup: $(VENV)/.dev $(VENV)/.speedups ## install everything (into .venv)
 
 # --- run ---------------------------------------------------------------------------------------------------------------
 
@@ -67,11 +75,11 @@ down: ## stop the containers; their volumes stay
 # --- test --------------------------------------------------------------------------------------------------------------
 
 .PHONY: test-fast
-test-fast: $(VENV)/.dev ## the unit tests, all of them: what broke, in half a minute
+test-fast: setup ## the unit tests, all of them: what broke, in half a minute
 	@$(PYTEST) -q -n $(WORKERS) tests/unit
 
 .PHONY: test
-test: $(VENV)/.dev ## every test, the fast ones first; the summary says which Kafka and PostgreSQL they ran on
+test: setup ## every test, the fast ones first; the summary says which Kafka and PostgreSQL they ran on
 	@$(PYTEST) -q -n $(ALL_WORKERS) tests/unit tests/architecture tests/contract tests/integration tests/e2e
 
 .PHONY: check
@@ -95,11 +103,11 @@ screenshots: $(VENV)/.dev ## take the pictures of docs/screenshots from the demo
 	@$(BIN)/python -m tests.support.screenshots
 
 .PHONY: coverage
-coverage: $(VENV)/.dev ## every test, with branch coverage
+coverage: setup ## every test, with branch coverage
 	@$(PYTEST) -q -n $(WORKERS) --cov --cov-report=term tests
 
 .PHONY: bench
-bench: $(VENV)/.dev ## all benchmarks (ONLY=name: one); the last line of each is a JSON object with its figures
+bench: setup ## all benchmarks (ONLY=name: one); the last line of each is a JSON object with its figures
 	@for name in $(if $(ONLY),$(ONLY),$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
 		$(BIN)/python -m "benchmarks.$$name"; \
 	done

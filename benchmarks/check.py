@@ -10,6 +10,10 @@ checks no types and no dates, and nothing can be wrong with it. Each side is tim
 thread, so that other work on the machine is not counted; sides take turns, and a ratio is the median of the ratios of
 the rounds. Peers have no call for all tests of a user, or a slower one, so theirs is asking one by one.
 
+"Ours" is the SDK as it is installed here: with usersplit-speedups, single checks are answered in C, which a service has
+only if it installs that too. Figures that begin with `python_` are of the SDK alone, in the same run. Where
+usersplit-speedups is not installed, a line says so, and both are of the SDK alone.
+
 **Hits.** The same checks with a hit into the buffer and without, of units that get a variant.
 
 **Loading.** 1,000 files, read by a process of its own; memory is what the process grew by. `load_cpu_seconds` is its
@@ -37,7 +41,16 @@ from typing import Any
 
 from benchmarks.peers.flag_sdks import PEERS, Peer
 from benchmarks.peers.same_tests import VARIANT, SameTest, config_document, profiles, right_answer, same_tests
-from usersplit import Checker, DirectoryConfigs, HitLogger, MemoryConfigs, MemoryHitTransport, User
+from usersplit import (
+    Checker,
+    DirectoryConfigs,
+    HitLogger,
+    MemoryConfigs,
+    MemoryHitTransport,
+    User,
+    speedups_version,
+)
+from usersplit._speedups import SWITCH
 
 TESTS = 30
 USERS = 2_000
@@ -69,6 +82,18 @@ class Floor:
         """Answer one check."""
         meets, table, names = self._tests[key]
         return names[table[user.split_group]] if meets(user.attributes) else None
+
+
+def in_python(documents: Sequence[dict[str, Any]]) -> MemoryConfigs:
+    """Return configs whose checks are compiled into Python, whatever is installed."""
+    before = os.environ.get(SWITCH)
+    os.environ[SWITCH] = "off"
+    try:
+        return MemoryConfigs(documents)
+    finally:
+        del os.environ[SWITCH]
+        if before is not None:
+            os.environ[SWITCH] = before
 
 
 ATTRIBUTES = ("is_test_user", "country_id", "is_new_user")
@@ -103,8 +128,11 @@ def checks(rounds: int) -> dict[str, float]:
     users = [User(id=number, split_group=number % 2400 + 1, attributes=each) for number, each in enumerate(attributes)]
     floor = Floor(tests)
     checker = Checker(MemoryConfigs([config_document(test) for test in tests]))
+    python = Checker(in_python([config_document(test) for test in tests]))
+    version = speedups_version()
+    print(f"ours: with usersplit-speedups {version}" if version else "ours: without usersplit-speedups, in Python")
     peers = [make(tests, attributes) for make in PEERS]
-    assert_same_answers(tests, attributes, users, floor, checker, peers)
+    assert_same_answers(tests, attributes, users, floor, (checker, python), peers)
     keys = [test.key for test in tests]
 
     def ask_floor() -> None:
@@ -126,6 +154,7 @@ def checks(rounds: int) -> dict[str, float]:
     sides: dict[str, tuple[Callable[[], object], int]] = {
         "floor": (ask_floor, every),
         "ours": (ask_ours, every),
+        "ours, in Python": (functools.partial(ask_ours, python), every),
         "ours, a tenth of the groups": (functools.partial(ask_ours, small), every),
         "floor, all": (functools.partial(ask_all, floor.fused, users), every),
         "ours, all": (functools.partial(ask_all, checker.active_variants, users), every),
@@ -153,9 +182,12 @@ def compared(taken: dict[str, list[float]], peers: Sequence[str]) -> dict[str, f
         "check_to_floor": ratio(taken["ours"], taken["floor"]),
         "check_vs_fastest_peer": ratio(taken[fastest], taken["ours"]),
         "check_vs_growthbook": ratio(taken["growthbook"], taken["ours"]),
+        "python_check_to_floor": ratio(taken["ours, in Python"], taken["floor"]),
+        "python_check_vs_fastest_peer": ratio(taken[fastest], taken["ours, in Python"]),
         "bulk_to_floor": ratio(taken["ours, all"], taken["floor, all"]),
         "bulk_vs_fastest_peer": ratio(taken[fastest], taken["ours, all"]),
         "check_ns": statistics.median(taken["ours"]),
+        "python_check_ns": statistics.median(taken["ours, in Python"]),
         "check_tenth_ns": statistics.median(taken["ours, a tenth of the groups"]),
     }
 
@@ -165,7 +197,7 @@ def assert_same_answers(
     attributes: Sequence[dict[str, Any]],
     users: Sequence[User],
     floor: Floor,
-    checker: Checker,
+    checkers: Sequence[Checker],
     peers: Sequence[Peer],
 ) -> None:
     """Ask every side everything."""
@@ -174,9 +206,11 @@ def assert_same_answers(
         right = {test.key: right_answer(test, profile) for test in tests}
         active = {key: answer for key, answer in right.items() if answer}
         given += len(active)
-        assert checker.active_variants(user) == floor.fused(user) == active
+        assert floor.fused(user) == active
+        assert all(checker.active_variants(user) == active for checker in checkers)
         for key, answer in right.items():
-            assert (checker.get_active_variant(key, user) or "") == (floor.ask(key, user) or "") == answer
+            assert (floor.ask(key, user) or "") == answer
+            assert all((checker.get_active_variant(key, user) or "") == answer for checker in checkers)
             for peer in peers:
                 assert peer.answers(key, number) == answer, (peer.name, key, profile)
     print(f"all sides agree on {len(users) * len(tests):,} checks, of which {given:,} give a variant")

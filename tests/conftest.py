@@ -8,6 +8,7 @@ import pytest
 pytest_plugins = ["pytester", "tests.support.tiers", "tests.support.order"]
 
 _FIXTURES: Final = (
+    "tests.support.check_forms",
     "tests.support.postgres",
     "tests.support.clickhouse",
     "tests.support.database",

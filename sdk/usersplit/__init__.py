@@ -40,6 +40,7 @@ from usersplit._hit_transport import HitTransport, MemoryHitTransport, Refusal
 from usersplit._http_configs import HttpConfigs
 from usersplit._kafka_transport import HITS_TOPIC, KafkaHitTransport
 from usersplit._memory_configs import Configs, MemoryConfigs
+from usersplit._speedups import speedups_version
 from usersplit._split_groups import (
     SPLIT_GROUPS,
     check_split_group,
@@ -94,6 +95,7 @@ __all__ = [
     "draw_split_group",
     "is_split_group",
     "percent_of_split_groups",
+    "speedups_version",
     "split_group_from_cookie",
     "split_group_to_cookie",
     "split_groups_of_percent",

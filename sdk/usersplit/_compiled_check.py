@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias, cast
 
+from usersplit._speedups import hastened
 from usersplit._split_groups import SPLIT_GROUPS
 from usersplit._units import Environment, Guest, User
 from usersplit.conditions._catalog import Catalog, Filter
@@ -72,7 +73,7 @@ def compile_drawn(
     client_key: str | None,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> Check:
-    """Return the check of a test that gives variants by split group.
+    """Return the check of a test that gives variants by split group; one in C, where usersplit-speedups is installed.
 
     Args:
         conditions: who gets one.
@@ -86,7 +87,8 @@ def compile_drawn(
     constants = Constants()
     has_system_clock = now_ns is time.time_ns
     lines = [*_ENVIRONMENT_LINES, *_client_lines(client_key, constants)]
-    if has_few_groups(variant_by_group):
+    groups_first = has_few_groups(variant_by_group)
+    if groups_first:
         lines += _group_first_lines(variant_by_group, constants)
     lines += _source_lines(conditions)
     tests = [expression(TEST_USER.root, constants, _SOURCES)] if for_test_users else []
@@ -105,7 +107,18 @@ def compile_drawn(
         "return None",
     ]
     shared = _BY_THE_SYSTEM_CLOCK if has_system_clock else {**_SHARED, "now_ns": now_ns}
-    return cast("Check", compiled(_PARAMETERS, lines, constants, shared))
+    check = cast("Check", compiled(_PARAMETERS, lines, constants, shared))
+    if client_key is not None:
+        return check
+    return hastened(
+        check,
+        conditions=[TEST_USER.root, conditions.root] if for_test_users else [conditions.root],
+        variants=variants,
+        variant_by_group=variant_by_group,
+        groups_first=groups_first,
+        dates_ns=dates_ns,
+        now_ns=now_ns,
+    )
 
 
 def has_few_groups(variant_by_group: Sequence[int]) -> bool:

@@ -1,6 +1,7 @@
 """The SDK as services get it: its wheel, in an environment of its own, with the oldest and the newest that it allows.
 
-There all unit tests of the SDK run, without this tree's SDK and without what only the application needs.
+Beside the newest there is usersplit-speedups too, as the extra brings it. There all unit tests of the SDK run, without
+this tree's SDK and without what only the application needs.
 """
 
 import json
@@ -17,10 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.check_forms import require_speedups
 from usersplit.testing import split_test_document, user_group_document
 
 ROOT = Path(__file__).parents[2]
 SDK = ROOT / "sdk"
+SPEEDUPS = ROOT / "speedups"
 PROJECT = tomllib.loads((SDK / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ALLOWED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["openfeature"]]
 TESTED_WITH = ["pytest", "hypothesis", "tracks", "httpx", "werkzeug", "fastapi", "mypy"]
@@ -30,7 +33,7 @@ from hypothesis import settings
 
 settings.register_profile("wheel", deadline=None)
 settings.load_profile("wheel")
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.support.check_forms"]
 """
 INSTALL_SECONDS, RUN_SECONDS = 300, 900
 
@@ -47,15 +50,38 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.fixture(scope="module")
+def speedups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of usersplit-speedups, made from its sdist."""
+    require_speedups()  # what builds it is here
+    place = tmp_path_factory.mktemp("speedups")
+    shutil.copytree(SPEEDUPS, place / "speedups", ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+    made = subprocess.run(
+        [sys.executable, "-c", f"from setuptools import build_meta; build_meta.build_sdist({str(place)!r})"],
+        cwd=place / "speedups",
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert made.returncode == 0, made.stderr
+    (sdist,) = place.glob("usersplit_speedups-*.tar.gz")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", str(sdist)]
+    subprocess.run(build, cwd=place, check=True, capture_output=True, timeout=120)
+    (built,) = place.glob("usersplit_speedups-*.whl")
+    return built
+
+
 def without_this_tree() -> Mapping[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV"))}
+    ours = ("PYTHON", "PYTEST", "COV")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
-def run(*command: str, cwd: Path, timeout_seconds: int) -> subprocess.CompletedProcess[str]:
+def run(*command: str, cwd: Path, timeout_seconds: int, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=cwd,
-        env=without_this_tree(),
+        env={**without_this_tree(), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -64,13 +90,24 @@ def run(*command: str, cwd: Path, timeout_seconds: int) -> subprocess.CompletedP
 
 
 @pytest.fixture(scope="module", params=["lowest-direct", "highest"])
-def python(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def resolution(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def python(
+    resolution: str, wheel: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Return the Python of a new environment: the wheel, what it needs by the resolution, and what tests need."""
     place = tmp_path_factory.mktemp("environment")
     interpreter = place / "venv" / "bin" / "python"
     tools = [f"{name}=={version(name)}" for name in TESTED_WITH]
     uv = str(Path(sys.executable).with_name("uv"))
-    to_install = ["--python", str(interpreter), "--resolution", request.param, str(wheel), *ALLOWED, *tools]
+    to_install = ["--python", str(interpreter), "--resolution", resolution, str(wheel), *ALLOWED, *tools]
+    if resolution == "highest":
+        speedups: Path = request.getfixturevalue("speedups")
+        to_install += ["--find-links", str(speedups.parent), f"usersplit[speedups] @ {wheel.as_uri()}"]
     for command in (
         [uv, "venv", "--quiet", "--python", sys.executable, str(place / "venv")],
         [uv, "pip", "install", *to_install],
@@ -95,10 +132,20 @@ def test_the_wheel_holds_types_schema_and_the_pytest_plugin(wheel: Path) -> None
     assert {name for name in names if name.endswith(".py")} == modules
     assert "usersplit = usersplit._pytest_plugin" in entry_points
     assert metadata["Version"] == PROJECT["version"]
-    assert set(metadata.get_all("Provides-Extra") or ()) == {"openfeature"}
+    assert set(metadata.get_all("Provides-Extra") or ()) == {"openfeature", "speedups"}
 
 
-def test_all_unit_tests_of_the_sdk_pass_on_the_wheel(python: Path, tmp_path: Path) -> None:
+def test_the_wheel_is_for_every_platform_and_that_of_the_checks_in_c_for_every_python(
+    wheel: Path, speedups: Path
+) -> None:
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert "-cp311-abi3-" in speedups.name
+    with zipfile.ZipFile(speedups) as archive:
+        names = {name.partition("/")[2] for name in archive.namelist() if name.startswith("usersplit_speedups/")}
+    assert names == {"__init__.py", "_check.abi3.so", "_check.pyi", "py.typed"}
+
+
+def test_all_unit_tests_of_the_sdk_pass_on_the_wheel(python: Path, resolution: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests" / "conftest.py").write_text(CONFTEST, encoding="utf-8")
     for needed in ("docs", "sdk/README.md"):  # their examples run too
@@ -107,7 +154,10 @@ def test_all_unit_tests_of_the_sdk_pass_on_the_wheel(python: Path, tmp_path: Pat
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / needed)
     command = [str(python), "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path)]
     command += ["--import-mode=importlib", "-o", f"pythonpath={tmp_path}", "-W", "error"]
-    done = run(*command, "tests/unit/sdk", cwd=tmp_path, timeout_seconds=RUN_SECONDS)
+    suites, required = ["tests/unit/sdk"], ""
+    if resolution == "highest":
+        suites, required = [*suites, "tests/unit/speedups"], "1"  # the checks in C must be there
+    done = run(*command, *suites, cwd=tmp_path, timeout_seconds=RUN_SECONDS, REQUIRE_REAL=required)
     installed = run(str(python), "-c", "import usersplit; print(usersplit.__file__)", cwd=tmp_path, timeout_seconds=60)
     assert Path(installed.stdout.strip()).is_relative_to(python.parents[1])
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

@@ -20,6 +20,8 @@ from usersplit import (
 )
 from usersplit._additional_conditions import class_name_of
 
+pytestmark = pytest.mark.usefixtures("form_of_checks")
+
 NOW_NS = 1_778_000_000_000_000_000
 CONTROL, RED, NOBODY = (
     User(id=group, split_group=group, attributes={"is_test_user": True, "paid": True}) for group in (1, 2, 4)

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tests.support.sdk_config_documents import config_document
 from usersplit import Checker, Environment, Guest, HitLogger, MemoryConfigs, MemoryHitTransport, User
 
+pytestmark = pytest.mark.usefixtures("form_of_checks")
+
 TESTER = {"is_test_user": True}
 NEVER = "2999-01-01T00:00:00Z"
 

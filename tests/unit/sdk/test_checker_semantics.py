@@ -8,6 +8,8 @@ import pytest
 from tests.support.sdk_config_documents import config_document
 from usersplit import Checker, Environment, Guest, MemoryConfigs, Reason, Unit, User
 
+pytestmark = pytest.mark.usefixtures("form_of_checks")
+
 START = datetime(2026, 5, 1, tzinfo=UTC)
 END = datetime(2026, 6, 1, tzinfo=UTC)
 MAY = datetime(2026, 5, 10, 14, 5, tzinfo=UTC)

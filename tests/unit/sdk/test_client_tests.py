@@ -8,6 +8,8 @@ import pytest
 from tests.support.sdk_config_documents import config_document
 from usersplit import Checker, Environment, MemoryConfigs, User
 
+pytestmark = pytest.mark.usefixtures("form_of_checks")
+
 NOW_NS = 1_778_000_000_000_000_000
 RED = User(id=2, split_group=2, attributes={"is_test_user": True})
 

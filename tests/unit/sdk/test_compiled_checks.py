@@ -16,6 +16,8 @@ from usersplit import Checker, Environment, Guest, MemoryConfigs, SplitTestConfi
 from usersplit._compiled_bulk import TESTS_PER_PART, BulkCheck
 from usersplit._decision import PROBLEMS, decide, problem_of
 
+pytestmark = pytest.mark.usefixtures("form_of_checks")
+
 EDGE = datetime(2026, 5, 1, tzinfo=UTC)
 FILTERS = {
     "is_test_user": {"type": "boolean", "scope": "user"},

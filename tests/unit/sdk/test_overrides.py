@@ -7,6 +7,8 @@ import pytest
 from tests.support.sdk_config_documents import config_document
 from usersplit import Checker, Environment, Guest, HitLogger, MalformedConfig, MemoryConfigs, MemoryHitTransport, User
 
+pytestmark = pytest.mark.usefixtures("form_of_checks")
+
 STRANGER = User(id=7, split_group=4)
 
 

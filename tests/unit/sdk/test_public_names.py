@@ -75,6 +75,7 @@ PUBLIC = [
     "draw_split_group",
     "is_split_group",
     "percent_of_split_groups",
+    "speedups_version",
     "split_group_from_cookie",
     "split_group_to_cookie",
     "split_groups_of_percent",
