@@ -78,17 +78,23 @@ class Order:
         actor = self.identity.name
         told = fingerprint(command=command, key=key, arguments=arguments, actor=actor)
         errand = Errand(actor=actor, key=self.asked.command_id, fingerprint=told)
-        while (first := self.answers.of(errand)) is None:
+        first = self.answers.of(errand)
+        if first is None:
             try:
-                with self.answers.deed(errand) as deed:
-                    done = do(deed)
-                    deed.answer = _answer(done, done.document if done.again is None else done.again)
+                return self._done(errand, do)
             except AnsweredMeanwhile:
-                continue
-            self.desk.revision.move()
-            note_change(self.request, done.noted)
-            return _response(_answer(done, done.document), {})
+                first = self.answers.of(errand)
+                if first is None:
+                    raise
         return _response(first, REPLAYED)
+
+    def _done(self, errand: Errand, do: Callable[[Deed], Done]) -> Response:
+        with self.answers.deed(errand) as deed:
+            done = do(deed)
+            deed.answer = _answer(done, done.document if done.again is None else done.again)
+        self.desk.revision.move()
+        note_change(self.request, done.noted)
+        return _response(_answer(done, done.document), {})
 
 
 def _answer(done: Done, document: Mapping[str, Any] | None) -> FirstAnswer:

@@ -1,12 +1,16 @@
 """Accounts, sessions and keys in every database that UserSplit keeps its log in."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from accounts.errors import AccountExists, LastSuperuser
 from accounts.signing import kept_keys, replace_kept_key
+from events.database import open_database
+from events.errors import VersionConflict
 from tests.support.people import PASSWORD, MovedClock, open_desk, sign_up
 
 
@@ -43,3 +47,33 @@ def test_people_come_and_go_the_same_way_in_every_database(database: Engine) -> 
 
     _, text = desk.tokens.create("root", label="ci", scopes=["read"], expires_at=clock.moment + timedelta(seconds=1))
     assert desk.identity_of_token(text).name == "root"
+
+
+def test_of_two_who_waited_for_the_row_and_expect_the_same_version_one_is_refused(migrated_postgres_url: str) -> None:
+    engine = open_database(migrated_postgres_url)
+    desk = open_desk(engine)
+    sign_up(desk, ("root", "superuser"), ("ann", "manager"))
+
+    def write(password: str) -> int:
+        try:
+            desk.directory.set_password("ann", password, expected_version=1)
+        except VersionConflict as error:
+            return error.actual
+        return desk.directory.get("ann").version
+
+    # Each in a transaction of its own, for within one the server tells the same of its sessions again and again.
+    watcher = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    pause = Event()
+    with ThreadPoolExecutor(2) as pool:
+        with engine.connect() as holder:
+            holder.execute(text("SELECT * FROM accounts WHERE name = 'ann' FOR UPDATE"))
+            ends = [pool.submit(write, f"another sentence {number}") for number in range(2)]
+            both_wait = any(watcher.execute(waiting).scalar_one() == 2 or pause.wait(0.01) for _ in range(2_000))
+        assert both_wait
+        assert sorted(end.result() for end in ends) == [2, 2]
+    watcher.close()
+    assert desk.directory.get("ann").version == 2
+    engine.dispose()
