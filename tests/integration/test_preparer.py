@@ -1,102 +1,26 @@
-import threading
-from collections.abc import Callable, Mapping, Sequence
+"""What a preparer makes of proposals: seeds, split groups, overlaps and the estimate, in one fact."""
+
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import count
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine
 
-from audience.estimate import BASE_RATE, smallest_effect
-from commands.split_tests import Request, SplitTestCommands
-from consumers.leadership import leader_lock
-from consumers.preparation_draw import PreparationDraw
-from consumers.preparation_inputs import PreparationInputs
-from consumers.preparation_lock import LOCK
-from consumers.preparer import Preparer, Progress
-from domain.allocation.audience_counts import Audience, AudienceNotCountable, CountedUsers, NobodyCounted, SharedUsers
+from audience.estimate import smallest_effect
+from domain.allocation.audience_counts import Audience, CountedUsers, SharedUsers
 from domain.allocation.balanced import allocate
 from domain.allocation.request import Allocation, AllocationRequest
-from domain.people import Actor
-from events.errors import DatabaseUnavailable
 from events.facts import (
-    REGISTRY,
     GroupsMoved,
     Overlap,
-    SettingsGroupPreparationFailed,
-    SettingsGroupPrepared,
-    split_test_stream,
 )
-from events.sql_store import SqlEventStore
 from projections import current_settings
-from projections.models import ALL
-from projections.projector import Projector
-from usersplit.conditions import Catalog
-
-NOW = datetime(2026, 4, 20, tzinfo=UTC)
-ANNA = Request(actor=Actor(name="anna"))
-
-
-def document(
-    control: float, red: float, *, starts_at: str = "2026-05-01", ends_at: str = "2026-06-01"
-) -> dict[str, Any]:
-    variants = [{"name": "control", "percent": control, "control": True}, {"name": "red", "percent": red}]
-    return {"starts_at": starts_at, "ends_at": ends_at, "variants": variants}
-
-
-class House:
-    """Everything a preparer stands on: a database with its log and its read models, and people's commands."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.store = SqlEventStore(engine, REGISTRY)
-        self.projector = Projector(engine=engine, store=self.store, registry=REGISTRY, projections=ALL)
-        self.commands = SplitTestCommands(store=self.store, registry=REGISTRY, catalog=Catalog(), now=lambda: NOW)
-        self.seeds = count(1)
-        self.steps: list[Progress] = []
-
-    def preparer(self, **ports: Any) -> Preparer:
-        catch_up = self.projector.catch_up
-        inputs = PreparationInputs(engine=self.engine, catch_up=catch_up, counts=ports.pop("counts", NobodyCounted()))
-        draw = PreparationDraw(
-            inputs,
-            allocate=ports.pop("allocate", allocate),
-            seeds=lambda: next(self.seeds),
-            base_rate=ports.pop("base_rate", BASE_RATE),
-        )
-        given: dict[str, Any] = {"progress": self.steps.append, "draw": draw, "catch_up": catch_up}
-        return Preparer(engine=self.engine, store=self.store, registry=REGISTRY, now=lambda: NOW, **(given | ports))
-
-    def proposed(self, key: str, proposal: Mapping[str, Any], *, type_: str = "web") -> None:
-        self.commands.create(ANNA, key=key, name=key, type=type_)
-        self.commands.propose_settings(ANNA, key, proposal)
-
-    def running(self, key: str, proposal: Mapping[str, Any], *, type_: str = "web") -> SettingsGroupPrepared:
-        self.proposed(key, proposal, type_=type_)
-        assert self.preparer().prepare(key)
-        prepared = self.prepared(key)
-        self.commands.publish(ANNA, key)
-        self.commands.start(ANNA, key)
-        return prepared
-
-    def facts(self, key: str) -> list[Any]:
-        return [REGISTRY.decode(event.encoded) for event in self.store.read_stream(split_test_stream(key))]
-
-    def prepared(self, key: str) -> SettingsGroupPrepared:
-        fact = self.facts(key)[-1]
-        assert isinstance(fact, SettingsGroupPrepared)
-        return fact
+from tests.support.preparing import ANNA, House, document, groups
 
 
 @pytest.fixture
 def house(sqlite_database: Engine) -> House:
     return House(sqlite_database)
-
-
-def groups(fact: SettingsGroupPrepared) -> set[int]:
-    return {number for variant in fact.variants for number in variant.split_groups}
 
 
 def test_a_proposed_settings_group_becomes_current_with_its_seed_and_its_groups(database: Engine) -> None:
@@ -210,102 +134,6 @@ def test_every_step_is_told(house: House) -> None:
     assert {(step.key, step.settings_group) for step in house.steps} == {("button", 1)}
 
 
-class Uncountable(NobodyCounted):
-    """Counts that cannot answer."""
-
-    def counted(self, audience: Audience, others: Sequence[Audience]) -> None:
-        del others
-        raise AudienceNotCountable(audience.key, "no column holds user_agent")
-
-
-def test_a_preparation_that_fails_says_why_and_can_be_retried(house: House) -> None:
-    house.proposed("button", document(5, 10))
-    assert not house.preparer(counts=Uncountable()).prepare("button")
-    (failure,) = house.facts("button")[2:]
-    assert isinstance(failure, SettingsGroupPreparationFailed)
-    assert "no column holds user_agent" in failure.reason
-    assert house.steps[-1].step == "failed"
-    assert not house.preparer().prepare("button")
-    house.commands.retry_preparation(ANNA, "button")
-    assert house.preparer().prepare("button")
-
-
-def broken(error: Exception) -> Callable[[AllocationRequest], Allocation]:
-    def allocate_nothing(request: AllocationRequest) -> Allocation:
-        del request
-        raise error
-
-    return allocate_nothing
-
-
-@pytest.mark.parametrize("error", [OperationalError("select", {}, Exception("away")), DatabaseUnavailable("away")])
-def test_an_outage_is_raised_and_never_becomes_a_fact(house: House, error: Exception) -> None:
-    house.proposed("button", document(5, 10))
-    with pytest.raises(type(error)):
-        house.preparer(allocate=broken(error)).prepare("button")
-    assert len(house.facts("button")) == 2
-    assert house.preparer().prepare("button")
-
-
-def test_an_error_of_the_program_is_told_to_the_manager_who_can_retry(
-    house: House, caplog: pytest.LogCaptureFixture
-) -> None:
-    house.proposed("button", document(5, 10))
-    error = ZeroDivisionError("division by\0 zero\nsecond line")
-    assert not house.preparer(allocate=broken(error)).prepare("button")
-    failure = house.facts("button")[-1]
-    assert isinstance(failure, SettingsGroupPreparationFailed)
-    assert "an error of this program (ZeroDivisionError: division by zero); report it" in failure.reason
-    assert "Traceback" in caplog.text
-    house.commands.retry_preparation(ANNA, "button")
-    assert house.preparer().prepare("button")
-
-
-def test_a_test_that_cannot_be_prepared_holds_up_no_other(house: House) -> None:
-    for key in ("first", "poison", "last"):
-        house.proposed(key, document(5, 10))
-
-    def allocate_some(request: AllocationRequest) -> Allocation:
-        if request.seed == 2:
-            raise IndexError
-        return allocate(request)
-
-    assert house.preparer(allocate=allocate_some).prepare_all() == 2
-    assert [house.prepared(key).settings_group for key in ("first", "last")] == [1, 1]
-    assert house.facts("poison")[-1].reason.startswith("an error of this program (IndexError)")
-
-
-def test_a_failure_that_cannot_be_recorded_is_raised_after_the_others_were_prepared(house: House) -> None:
-    for key in ("poison", "last"):
-        house.proposed(key, document(5, 10))
-
-    def refuse_the_first(progress: Progress) -> None:
-        if progress.key == "poison":
-            raise UnicodeError("nobody can be told")
-
-    with pytest.raises(UnicodeError, match="nobody can be told"):
-        house.preparer(progress=refuse_the_first).prepare_all()
-    assert house.prepared("last").settings_group == 1
-
-
-class UsersAway(NobodyCounted):
-    """The database of users is down, with the very error that an outage of our own database has."""
-
-    def counted(self, audience: Audience, others: Sequence[Audience]) -> None:
-        del others
-        raise OperationalError("select", {}, Exception(f"no users of {audience.key}"))
-
-
-def test_an_outage_of_the_users_database_is_a_failure_that_can_be_retried(house: House) -> None:
-    for key in ("first", "second"):
-        house.proposed(key, document(5, 10))
-    assert house.preparer(counts=UsersAway()).prepare_all() == 0
-    for key in ("first", "second"):
-        assert f"the users of {key} were not counted: OperationalError" in house.facts(key)[-1].reason
-        house.commands.retry_preparation(ANNA, key)
-    assert house.preparer().prepare_all() == 2
-
-
 class EverybodyCounted:
     """Ten users in every split group; half of the tests' users meet both conditions."""
 
@@ -346,114 +174,6 @@ def test_the_percent_of_their_users_is_told_once_both_tests_were_counted(house: 
     fact = house.prepared("second")
     (overlap,) = fact.overlaps
     assert (overlap.key, overlap.their_users, fact.base_rate) == ("first", 24_000, 0.02)
-
-
-def interrupted(house: House, interruption: Callable[[], object]) -> Preparer:
-    """A preparer that is interrupted once, between its look at the test and its append."""
-    interruptions = [interruption]
-
-    def allocate_later(request: AllocationRequest) -> Allocation:
-        if interruptions:
-            interruptions.pop()()
-        return allocate(request)
-
-    return house.preparer(allocate=allocate_later)
-
-
-def test_a_test_that_moved_on_meanwhile_is_looked_at_again(house: House) -> None:
-    house.proposed("button", document(5, 10))
-    preparer = interrupted(house, lambda: house.commands.propose_settings(ANNA, "button", document(5, 20)))
-    assert preparer.prepare("button")
-    fact = house.prepared("button")
-    assert (fact.settings_group, len(groups(fact))) == (2, 600)
-
-
-def test_a_draft_that_was_discarded_meanwhile_is_left_alone(house: House) -> None:
-    house.proposed("button", document(5, 10))
-    assert not interrupted(house, lambda: house.commands.discard(ANNA, "button")).prepare("button")
-    assert len(house.facts("button")) == 3
-
-
-def in_the_midst_of_each_other(house: House, keys: tuple[str, str]) -> list[bool]:
-    """Two preparers of their own processes' making; the second one begins while the first one draws."""
-    waiting, answers = threading.Event(), []
-
-    def wait_for_its_turn(progress: Progress) -> None:
-        if progress.step == "waiting":
-            waiting.set()
-
-    second = house.preparer(progress=wait_for_its_turn)
-    other = threading.Thread(target=lambda: answers.append(second.prepare(keys[1])))
-
-    def draw_beside_another(request: AllocationRequest) -> Allocation:
-        other.start()
-        assert waiting.wait(10)
-        return allocate(request)
-
-    answers.append(house.preparer(allocate=draw_beside_another).prepare(keys[0]))
-    other.join(10)
-    return answers
-
-
-def test_of_two_preparers_of_one_test_the_first_wins(database: Engine) -> None:
-    house = House(database)
-    house.proposed("button", document(5, 10))
-    assert in_the_midst_of_each_other(house, ("button", "button")) == [True, False]
-    assert [type(fact).__name__ for fact in house.facts("button")].count("SettingsGroupPrepared") == 1
-
-
-def test_two_tests_that_are_prepared_at_the_same_moment_see_each_other(database: Engine) -> None:
-    house = House(database)
-    house.proposed("first", document(20, 20))
-    house.proposed("second", document(25, 25))
-    assert in_the_midst_of_each_other(house, ("first", "second")) == [True, True]
-    assert groups(house.prepared("first")) & groups(house.prepared("second")) == set()
-
-
-def test_threads_that_share_a_preparer_take_turns(house: House) -> None:
-    keys = [f"test{number}" for number in range(4)]
-    for key in keys:
-        house.proposed(key, document(10, 15))
-    preparer = house.preparer()
-    threads = [threading.Thread(target=preparer.prepare, args=(key,)) for key in keys]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert len(set.union(*(groups(house.prepared(key)) for key in keys))) == 2400
-
-
-def test_a_preparer_that_waits_for_another_stops_when_it_is_told_to(house: House) -> None:
-    house.proposed("button", document(5, 10))
-    stop = threading.Event()
-    lock = leader_lock(house.engine, LOCK)
-    assert lock.try_acquire()
-    assert not house.preparer(progress=lambda _: stop.set()).prepare("button", stop=stop)
-    assert not house.preparer().prepare_all(stop=stop)
-    lock.release()
-    assert house.preparer().prepare("button")
-
-
-class LockOfAGoneConnection:
-    """A lock that is lost once, while it is held."""
-
-    def __init__(self) -> None:
-        self.losses = [True]
-
-    def try_acquire(self) -> bool:
-        return True
-
-    def still_held(self) -> bool:
-        return not (self.losses and self.losses.pop())
-
-    def release(self) -> None:
-        """Let go."""
-
-
-def test_what_was_drawn_without_the_lock_is_thrown_away_and_drawn_again(house: House) -> None:
-    house.proposed("button", document(5, 10))
-    assert house.preparer(lock=LockOfAGoneConnection()).prepare("button")
-    assert house.prepared("button").seed == 2
 
 
 def test_a_draft_that_was_never_published_is_drawn_afresh(house: House) -> None:
@@ -498,29 +218,6 @@ def test_a_reshuffle_draws_all_groups_anew(house: House) -> None:
     assert fact.kept_groups < 400
     assert fact.kept_groups + sum(move.groups for move in fact.moved if move.after) == 1200
     assert groups(fact) != groups(before)
-
-
-def test_a_running_preparer_prepares_what_waits_and_outlives_an_outage(house: House) -> None:
-    house.proposed("first", document(5, 10))
-    house.proposed("second", document(5, 10))
-    stop = threading.Event()
-    outages = [OperationalError("select", {}, Exception("away")), DatabaseUnavailable("away")]
-
-    def catch_up() -> int:
-        if outages:
-            raise outages.pop()
-        with house.engine.connect() as connection:
-            connection.execute(text("select 1"))
-        return house.projector.catch_up()
-
-    def stop_after_two(progress: Progress) -> None:
-        house.steps.append(progress)
-        if [step.step for step in house.steps].count("prepared") == 2:
-            stop.set()
-
-    house.preparer(catch_up=catch_up, progress=stop_after_two).run(stop, idle_seconds=0.01)
-    assert house.prepared("first").settings_group == 1
-    assert house.prepared("second").settings_group == 1
 
 
 def test_of_free_groups_those_are_taken_that_have_rested_longest(house: House) -> None:
