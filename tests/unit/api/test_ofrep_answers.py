@@ -1,114 +1,29 @@
 """OFREP's compiled answers: the same as the SDK's checker gives, with ETags that stand for results."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.live_configs import LiveConfigs
-from api.ofrep.answers import Answers
 from api.ofrep.evaluation import FLAGS_PER_PART, Evaluation
-from api.ofrep.requests import OfrepError, SplitGroups, read_context
-from projections.config import ConfigDocument
+from api.ofrep.requests import OfrepError
+from tests.support.ofrep import (
+    CONDITIONS,
+    DAY,
+    FILTERS,
+    MAY,
+    UNIT,
+    Clock,
+    StillConfigs,
+    answers_of,
+    document,
+    etag,
+    flags,
+    group,
+)
 from usersplit import Checker, Environment, MemoryConfigs, SplitTestConfig, User
-from usersplit._documents import place_of
-
-DAY = 86_400_000_000_000
-MAY = 1_777_593_600_000_000_000  # 2026-05-01T00:00:00Z
-FILTERS = {
-    "country_id": {"type": "integer", "scope": "user"},
-    "is_new_user": {"type": "boolean", "scope": "user"},
-    "is_test_user": {"type": "boolean", "scope": "user"},
-    "platform": {"type": "string", "scope": "environment"},
-    "app_version": {"type": "version", "scope": "environment"},
-}
-CONDITIONS: list[Any] = [
-    [],
-    [{"filter": "country_id", "operator": "in", "value": ["50", "51"]}],
-    [
-        {"filter": "is_test_user", "operator": "eq", "value": "Yes"},
-        "OR",
-        [
-            {"filter": "country_id", "operator": "ne", "value": 1},
-            "AND",
-            {"filter": "is_new_user", "operator": "eq", "value": "1"},
-        ],
-    ],
-    [{"filter": "platform", "operator": "starts_with", "value": "i"}],
-    [{"filter": "app_version", "operator": "gte", "value": "1.10"}],
-]
-
-
-def document(key: str, *, position: int = 1, **fields: Any) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "kind": "split_test",
-        "key": key,
-        "position": position,
-        "status": "running",
-        "type": "web",
-        "settings_group": 3,
-        "starts_at": "2026-05-01T00:00:00Z",
-        "ends_at": "2026-06-01T00:00:00Z",
-        "conditions": [],
-        "filters": FILTERS,
-        "variants": [
-            {"name": "control", "is_control": True, "split_groups": list(range(1, 1001))},
-            {"name": "red", "is_control": False, "split_groups": list(range(1001, 2001))},
-        ],
-        "result": None,
-        **fields,
-    }
-
-
-class StillConfigs(LiveConfigs):
-    """Live configs whose documents are given."""
-
-    def __init__(self) -> None:
-        super().__init__(None)  # type: ignore[arg-type]  # there is no database to look into
-
-    def put(self, *documents: Mapping[str, Any]) -> None:
-        found = {
-            place_of(each): ConfigDocument(key=place_of(each), position=each["position"], document=json.dumps(each))
-            for each in documents
-        }
-        self._take(found)
-        for changed in self._told:
-            changed()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_ns = MAY + DAY
-
-    def __call__(self) -> int:
-        return self.now_ns
-
-
-def answers_of(
-    *documents: Mapping[str, Any], clock: Clock | None = None, split_groups: SplitGroups = "given"
-) -> tuple[Answers, StillConfigs]:
-    live = StillConfigs()
-    live.put(*documents)
-    made = Answers(live, environment_name="production", split_groups=split_groups, now_ns=clock or Clock())
-    live.tell(made.renew)
-    return made, live
-
-
-def flags(answers: Answers, context: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    _, body = answers.bulk(context)
-    document = json.loads(body + b"}")
-    return {each["key"]: each for each in document["flags"]}
-
-
-def etag(answers: Answers, context: Mapping[str, Any]) -> bytes:
-    return answers.bulk(context)[0]
-
-
-UNIT = {"targetingKey": "u1", "split_group": 1500}
 
 
 def test_a_variant_is_a_split_with_its_value_and_metadata() -> None:
@@ -176,7 +91,11 @@ configs_of_a_key = st.builds(
     st.sampled_from(["worldwide", "conditions"]),
     st.integers(1, 3),
 )
+
+
 values = st.one_of(st.integers(-1, 60), st.booleans(), st.sampled_from(["50", "yes", "ios", "1.10", "1.9", "", "x"]))
+
+
 contexts = st.builds(
     lambda group, attributes: {"targetingKey": "u1", "split_group": group, **attributes},
     st.integers(1, 2400),
@@ -331,126 +250,6 @@ def test_split_groups_can_be_computed_from_targeting_keys_evenly() -> None:
     assert abs(variants.count("red") - 1250) < 150
     assert abs(variants.count("") - 500) < 100
     assert flags(answers, UNIT)["green_button"]["variant"] == "red"
-
-
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (b"", "PARSE_ERROR"),
-        (b"{", "PARSE_ERROR"),
-        (b"\xff\xfe", "PARSE_ERROR"),
-        (b"[" * 100_000, "INVALID_CONTEXT"),
-        (b"[]", "INVALID_CONTEXT"),
-        (b"{}", "INVALID_CONTEXT"),
-        (b'{"context": null}', "INVALID_CONTEXT"),
-        (b'{"context": [1]}', "INVALID_CONTEXT"),
-        (b'{"context": {}}', "TARGETING_KEY_MISSING"),
-        (b'{"context": {"targetingKey": ""}}', "TARGETING_KEY_MISSING"),
-        (b'{"context": {"targetingKey": 5}}', "INVALID_CONTEXT"),
-    ],
-)
-def test_a_body_that_is_no_request_is_one_of_the_protocols_errors(body: bytes, code: str) -> None:
-    with pytest.raises(OfrepError) as refused:
-        read_context(body)
-    assert (refused.value.status, refused.value.code) == (400, code)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"split_group": 0},
-        {"split_group": 2401},
-        {"split_group": "7"},
-        {"split_group": True},
-        {"split_group": None, "splitGroup": 7.5},
-        {"unit_type": "robot"},
-        {"unit_type": []},
-        {"supported_tests": "a"},
-        {"supported_tests": [1]},
-        {"device_id": 5},
-        {"environment_name": {}},
-    ],
-)
-def test_a_field_that_cannot_be_read_is_an_invalid_context(fields: dict[str, Any]) -> None:
-    answers, _ = answers_of(document("green_button"))
-    with pytest.raises(OfrepError) as refused:
-        answers.bulk({**UNIT, **fields})
-    assert (refused.value.status, refused.value.code) == (400, "INVALID_CONTEXT")
-
-
-def group(key: str, *, position: int = 1, **fields: Any) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "kind": "user_group",
-        "key": key,
-        "position": position,
-        "status": "active",
-        "settings_group": 2,
-        "conditions": CONDITIONS[1],
-        "filters": FILTERS,
-        **fields,
-    }
-
-
-def test_a_user_group_is_a_boolean_flag() -> None:
-    answers, _ = answers_of(group("premium"), document("green_button"))
-    member = {**UNIT, "country_id": 50}
-    assert flags(answers, member)["premium"] == {
-        "key": "premium",
-        "reason": "TARGETING_MATCH",
-        "variant": "on",
-        "value": True,
-        "metadata": {"status": "active", "settings_group": 2},
-    }
-    outside = flags(answers, UNIT)["premium"]
-    assert (outside["reason"], outside["variant"], outside["value"]) == ("DEFAULT", "off", False)
-    assert json.loads(answers.single("premium", member))["value"] is True
-    assert etag(answers, member) != etag(answers, UNIT)
-
-
-@pytest.mark.parametrize(
-    ("fields", "reason", "value"),
-    [
-        ({"status": "off"}, "DISABLED", False),
-        ({"conditions": []}, "TARGETING_MATCH", True),
-        ({"conditions": CONDITIONS[3]}, "DEFAULT", False),
-    ],
-)
-def test_a_user_group_that_is_off_has_nobody_and_one_of_everybody_everybody(
-    fields: dict[str, Any],
-    reason: str,
-    value: bool,  # noqa: FBT001 - a case
-) -> None:
-    answers, _ = answers_of(group("premium", **fields))
-    (flag,) = flags(answers, {**UNIT, "country_id": 50}).values()
-    assert (flag["reason"], flag["value"]) == (reason, value)
-
-
-@pytest.mark.parametrize("status", ["draft", "discarded"])
-def test_a_user_group_that_servers_are_to_forget_is_not_there(status: str) -> None:
-    answers, _ = answers_of(group("premium", status=status))
-    assert flags(answers, UNIT) == {}
-
-
-def test_of_a_test_and_a_user_group_with_the_same_key_the_flag_is_the_test() -> None:
-    answers, _ = answers_of(group("same", conditions=[]), document("same"))
-    assert flags(answers, UNIT)["same"]["reason"] == "SPLIT"
-    assert json.loads(answers.single("same", UNIT))["value"] == "red"
-
-
-def test_the_long_way_answers_for_user_groups_as_the_quick_one() -> None:
-    answers, _ = answers_of(group("premium"), group("ios", conditions=CONDITIONS[3]), document("green_button"))
-    member = {**UNIT, "country_id": 50, "platform": "ios"}
-    quick = flags(answers, member)
-    assert flags(answers, {**member, "environment_name": "devel"}) == quick
-    assert (quick["premium"]["value"], quick["ios"]["value"]) == (True, True)
-    for unit_type in ("guest", "device"):
-        found = flags(answers, {**member, "unit_type": unit_type})
-        assert (found["premium"]["value"], found["ios"]["value"]) == (False, True)
-    without = flags(answers, {"targetingKey": "u1", "country_id": 50})
-    assert (without["premium"]["value"], without["green_button"]["errorCode"]) == (True, "INVALID_CONTEXT")
-    assert list(flags(answers, {**member, "supported_tests": ["premium"]})) == ["premium"]
-    assert json.loads(answers.single("premium", {**member, "unit_type": "guest"}))["value"] is False
 
 
 def test_without_any_tests_there_are_no_flags() -> None:
