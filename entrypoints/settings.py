@@ -27,6 +27,7 @@ from sqlalchemy.exc import ArgumentError
 from accounts.identity import Role
 from accounts.origin import is_safe_address
 from audience.estimate import BASE_RATE
+from usersplit._speedups import SWITCH
 
 PREFIX = "USERSPLIT_"
 _LEAST_SECRET = 32
@@ -434,8 +435,8 @@ def variable(field_name: str) -> str:
 
 
 def known_variables() -> frozenset[str]:
-    """Return every variable that some process reads."""
-    return frozenset(variable(name) for settings in ALL_SETTINGS for name in settings.model_fields)
+    """Return every variable that some process reads; one is read by the SDK."""
+    return frozenset(variable(name) for settings in ALL_SETTINGS for name in settings.model_fields) | {SWITCH}
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterable[str]:

@@ -39,6 +39,15 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.kafka_options == {"security.protocol": "SASL_SSL"}
 
 
+def test_the_variable_that_the_sdk_reads_is_not_taken_for_a_misspelt_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USERSPLIT_KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    monkeypatch.setenv("USERSPLIT_SPEEDUPS", "off")
+    assert KafkaSettings.read().kafka_bootstrap_servers == "kafka:9092"
+    monkeypatch.setenv("USERSPLIT_SPEEDUP", "off")
+    with pytest.raises(SettingsError, match="USERSPLIT_SPEEDUP is not a setting"):
+        KafkaSettings.read()
+
+
 def test_every_missing_setting_is_named_with_what_it_should_be() -> None:
     with pytest.raises(SettingsError) as refused:
         BiSinkSettings.read()
