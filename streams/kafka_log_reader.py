@@ -1,7 +1,7 @@
 """A reader of a whole topic, outside of any group, that knows when it has reached the end."""
 
 from collections.abc import Mapping
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException
@@ -24,6 +24,9 @@ _SETTINGS: dict[str, Any] = {
     "queued.max.messages.kbytes": 16384,
 }
 _ANSWER_TIMEOUT_SECONDS = 5.0
+# A broker that has just started, or was away for a moment, leads its partitions again soon.
+_ELECTING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+_ELECTION_PAUSE_SECONDS = 0.1
 
 
 class KafkaLogReader:
@@ -113,8 +116,14 @@ class KafkaLogReader:
         self._consumer.assign([KafkaPartition(*partition, OFFSET_BEGINNING) for partition in self._positions])
 
     def _end_offset(self, partition: TopicPartition) -> int:
-        try:
-            _, end = self._consumer.get_watermark_offsets(KafkaPartition(*partition), timeout=_ANSWER_TIMEOUT_SECONDS)
-        except KafkaException as error:
-            raise translated(error.args[0], f"asking for the end of {self._topic}") from error
-        return end
+        deadline = monotonic() + _ANSWER_TIMEOUT_SECONDS
+        while True:
+            left = max(0.1, deadline - monotonic())
+            try:
+                _, end = self._consumer.get_watermark_offsets(KafkaPartition(*partition), timeout=left)
+            except KafkaException as error:
+                if error.args[0].code() not in _ELECTING or monotonic() >= deadline:
+                    raise translated(error.args[0], f"asking for the end of {self._topic}") from error
+                sleep(_ELECTION_PAUSE_SECONDS)
+            else:
+                return end

@@ -100,6 +100,8 @@ class HttpWire:
                 raise NoAnswer(f"The server {self._url} {_refusal(error)}.") from error
         except (OSError, http.client.HTTPException, zlib.error, ValueError) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, TimeoutError):
+                raise self._too_late() from error
             raise NoAnswer(f"The server {self._url} cannot be asked ({type(error).__name__}: {reason}).") from error
 
     def _pieces(self, response: http.client.HTTPResponse, deadline: float) -> Iterator[bytes]:
@@ -108,7 +110,7 @@ class HttpWire:
         # read1 returns what is there: a server that sends a byte now and then does not get around the deadline.
         while piece := response.read1(_PIECE_BYTES):
             if self._monotonic() > deadline:
-                raise NoAnswer(f"The server {self._url} did not answer within {self._timeout_seconds:g} seconds.")
+                raise self._too_late()
             if unpacked is not None:
                 piece = unpacked.decompress(piece, left + 1)
             left -= len(piece)
@@ -117,6 +119,9 @@ class HttpWire:
             yield piece
         if unpacked is not None and not unpacked.eof:
             raise NoAnswer(f"The answer of the server {self._url} is torn.")
+
+    def _too_late(self) -> NoAnswer:
+        return NoAnswer(f"The server {self._url} did not answer within {self._timeout_seconds:g} seconds.")
 
 
 def _is_address(url: object) -> bool:
