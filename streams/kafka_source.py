@@ -107,15 +107,14 @@ class KafkaSource:
         """See `RunSource.poll_runs`."""
         left = min(max_messages, _RUN_MESSAGES)
         asked = min(left, _OBJECTS)
-        found = self._read(asked, timeout_seconds)
-        runs = _in_runs(found, self._only_topic)
-        while len(found) == asked < left:
+        runs, given = self._in_runs(self._read(asked, timeout_seconds))
+        while given == asked < left:
             left -= asked
             asked = min(left, _OBJECTS)
-            found = self._next(asked, 0)
+            more, given = self._in_runs(self._next(asked, 0))
             if self._moved:
                 runs = [run for run in runs if (run.topic, run.partition) not in self._moved]
-            runs += _in_runs(found, self._only_topic)
+            runs += more
         return runs
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
@@ -170,6 +169,19 @@ class KafkaSource:
             self._check()
         return found
 
+    def _in_runs(self, found: Sequence[KafkaMessage]) -> tuple[list[MessageRun], int]:
+        """Return messages as runs, and how many they are: the objects themselves are let go of."""
+        if not found:
+            return [], 0
+        numbers: list[int | None] = list(map(KafkaMessage.partition, found))
+        places: NDArray[np.int64] = np.array(numbers, dtype=np.int64)
+        if not self._only_topic:
+            topics = list(map(KafkaMessage.topic, found))
+            known = {place: at for at, place in enumerate(set(zip(topics, numbers, strict=True)))}
+            places = np.array([known[place] for place in zip(topics, numbers, strict=True)])
+        bounds = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(found)]
+        return [_run(found[start:stop]) for start, stop in pairwise(bounds) if start < stop], len(found)
+
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
@@ -208,19 +220,6 @@ def read_message(raw: KafkaMessage) -> Message:
         headers=tuple((name, _bytes(value) or b"") for name, value in headers),
         timestamp_ms=max(moment[1], 0),
     )
-
-
-def _in_runs(found: Sequence[KafkaMessage], only_topic: str) -> list[MessageRun]:
-    if not found:
-        return []
-    numbers: list[int | None] = list(map(KafkaMessage.partition, found))
-    places: NDArray[np.int64] = np.array(numbers, dtype=np.int64)
-    if not only_topic:
-        topics = list(map(KafkaMessage.topic, found))
-        known = {place: at for at, place in enumerate(set(zip(topics, numbers, strict=True)))}
-        places = np.array([known[place] for place in zip(topics, numbers, strict=True)])
-    bounds = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(found)]
-    return [_run(found[start:stop]) for start, stop in pairwise(bounds) if start < stop]
 
 
 def _run(found: Sequence[KafkaMessage]) -> MessageRun:

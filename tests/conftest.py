@@ -13,6 +13,7 @@ _FIXTURES: Final = (
     "tests.support.clickhouse",
     "tests.support.database",
     "tests.support.kafka",
+    "tests.support.brokers",
     "tests.support.served",
     "tests.support.pages",
     "tests.support.api",
