@@ -58,7 +58,17 @@ def account_address(name: str) -> str:
 def role_select(role: Role) -> ui.select:
     """Return the field in which a role is chosen, with what each may."""
     field = ui.select({each: f"{each}: {may}" for each, may in MAY.items()}, label="Role", value=role)
-    return field.props("outlined dense").style("width: 100%")
+    field.props("outlined dense").style("width: 100%")
+    may = ui.label().classes("us-muted us-small")
+
+    def tell() -> None:
+        chosen: Role = field.value
+        field.props["display-value"] = chosen
+        may.text = f"{chosen.title()}: {MAY[chosen]}."
+
+    field.on_value_change(tell)
+    tell()
+    return field
 
 
 def password_field(label: str) -> ui.input:
@@ -66,7 +76,8 @@ def password_field(label: str) -> ui.input:
     field = ui.input(label, password=True)
     hint = f"{LEAST_LENGTH} to {MOST_LENGTH} characters; a sentence rather than a word"
     field.props(f'outlined dense autocomplete=new-password hint="{hint}"').style("width: 100%")
-    ui.checkbox("Show it", on_change=lambda event: field.props(f"type={'text' if event.value else 'password'}"))
+    show = ui.checkbox("Show it", on_change=lambda event: field.props(f"type={'text' if event.value else 'password'}"))
+    show.props("dense")
     return field
 
 

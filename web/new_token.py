@@ -44,7 +44,7 @@ class NewToken:
         self._made = made
         self._label = ui.input("What it is for", placeholder="autotests of the shop")
         self._label.props("outlined dense autocomplete=off").style("width: 100%")
-        with ui.element("div").props('role=group aria-label="What it may"').classes("us-tight us-closer"):
+        with ui.element("div").props('role=group aria-label="What it may"').classes("us-tight"):
             html("h3.html", title="What it may, at most")
             offered = [each for each in PERMISSIONS if visit.person.may(each)]
             self._scopes = {each: ui.checkbox(_DOES[each]).props("dense") for each in offered}

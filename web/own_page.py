@@ -9,7 +9,7 @@ from nicegui import ui
 from accounts.directory import Account
 from accounts.errors import TooManyAttempts, WeakPassword, WrongPassword
 from accounts.tokens import ApiToken
-from web.account_changes import MAY, change, password_field, say_beside
+from web.account_changes import change, password_field, say_beside
 from web.asking import ask, button
 from web.frame import Visit, card, frame, head, note
 from web.guard import login_address
@@ -29,7 +29,7 @@ async def build(visit: Visit) -> None:
     """Show the page, to everybody their own."""
     seen = await asyncio.to_thread(_read, visit)
     with frame(visit, "Your account"):
-        with head("Your account", sub=f"{visit.person.name}, {visit.person.role}: {MAY[visit.person.role]}."):
+        with head("Your account", sub=f"{visit.person.name}, {visit.person.role}"):
             ui.button("Sign out everywhere", on_click=_ask_to_sign_out).props("outline")
         with ui.element("div").classes("us-columns"):
             with card("API tokens"):

@@ -32,26 +32,39 @@ def main() -> None:
 
 def _take_all(browser: Browser, url: str) -> None:
     for look, size, scheme in (("", WIDE, "light"), ("-dark", WIDE, "dark"), ("-phone", PHONE, "light")):
-        context = browser.new_context(base_url=url, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]  # a literal
-        page = context.new_page()
-        page.goto("/login")
-        _take(page, f"login{look}")
-        page.get_by_label("Name").fill(MANAGER)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url("/")
-        for name, address in _ADDRESSES.items():
-            page.goto(address)
-            page.wait_for_selector("#main")
-            page.wait_for_timeout(1500)  # charts and counts are drawn when they come
-            if name == "settings":
-                page.get_by_role("button", name="Preview").click()
-                page.get_by_text("Against what is in force now").wait_for()
-                page.evaluate("scrollTo(0, 0)")
-            _take(page, f"{name}{look}")
-        context.close()
+        for name, addresses in ((MANAGER, _ADDRESSES), ("superuser", _OF_SUPERUSERS)):
+            context = browser.new_context(base_url=url, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]  # a literal
+            page = context.new_page()
+            page.goto("/login")
+            if name == MANAGER:
+                _take(page, f"login{look}")
+            page.get_by_label("Name").fill(name)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.keyboard.press("Enter")
+            page.wait_for_url("/")
+            for each, address in addresses.items():
+                _go(page, each, address, look)
+                _take(page, f"{each}{look}")
+            context.close()
 
 
+def _go(page: Page, name: str, address: str, look: str) -> None:
+    page.goto(address)
+    page.wait_for_selector("#main")
+    page.wait_for_timeout(1500)  # charts and counts are drawn when they come
+    if name == "settings":
+        page.get_by_role("button", name="Preview").click()
+        page.get_by_text("Against what is in force now").wait_for()
+    elif name == "your-account":
+        page.get_by_label("What it is for").fill(_PURPOSES[look])
+        for scope in ("read:", "override:"):
+            page.get_by_role("checkbox", name=scope).click()
+        page.get_by_role("button", name="Make a token").click()
+        page.get_by_label("The new token").wait_for()
+    page.evaluate("scrollTo(0, 0)")
+
+
+_PURPOSES: Final = {"": "autotests of the shop", "-dark": "the nightly build", "-phone": "a script of the QA team"}
 _ADDRESSES: Final = {
     "tests": "/",
     "test": f"/tests/{COLORS}",
@@ -62,6 +75,12 @@ _ADDRESSES: Final = {
     "groups": "/groups",
     "qa": "/qa",
     "operations": "/operations",
+    "your-account": "/me",
+}
+_OF_SUPERUSERS: Final = {
+    "accounts": "/accounts",
+    "account": f"/accounts/{MANAGER}",
+    "new-account": "/new-account",
 }
 
 
