@@ -28,7 +28,7 @@ from projections.split_test_facts import STATUS_AFTER
 SHOWN: Final = ("in_dev", "running", "paused")
 """The statuses of tests whose variants can be forced."""
 _OVER: Final = ("finished", "rejected", "discarded")
-_UNSEEN: Final = ("draft", "discarded")
+_UNSEEN: Final = ("", "draft", "discarded")  # "": nobody has created it, whatever else is said of it
 
 _texts = msgspec.json.Decoder(list[str])
 

@@ -111,6 +111,11 @@ def test_servers_are_not_told_of_a_draft_until_it_is_published(models: ReadModel
     assert environments(models)["devel"]["forced"] == {}
 
 
+def test_servers_are_not_told_of_a_test_that_nobody_has_created(models: ReadModels) -> None:
+    models.given(disabled(), enabled(), prepared())
+    assert environments(models)["devel"]["disabled"] == {"user:42": {"enabled": []}}
+
+
 @pytest.mark.parametrize("over", [FINISHED, facts.SplitTestRejected(key=KEY)], ids=lambda fact: type(fact).__name__)
 def test_when_a_test_is_over_what_was_forced_is_dropped_and_what_is_enabled_stays(
     models: ReadModels, over: Any

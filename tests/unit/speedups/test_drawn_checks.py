@@ -1,4 +1,4 @@
-"""The check in C by itself: what it answers, what it refuses, and that foreign code in the midst of it breaks nothing."""
+"""The check in C by itself: what it answers and refuses, and that foreign code in the midst of it breaks nothing."""
 
 import copy
 import gc
