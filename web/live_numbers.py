@@ -31,6 +31,8 @@ NOBODY_COUNTS: Final = (
     "where their dates do. An operator connects one by USERSPLIT_USERS_URL, see docs/audience.md."
 )
 _TYPING_SECONDS: Final = 0.3
+# A test that has only just begun is among the numbers a moment later: see `consumers.audience_service`.
+_JUST_BEGUN_SECONDS: Final = 5.0
 _MOST_SHOWN: Final = 8
 
 
@@ -65,12 +67,14 @@ class LiveNumbers:
         self._type = type_
         self._wanted: Edit | None = None
         self._shown: Edit | None = None
+        self._answer: LiveAnswer | str = ""
         if visit.parts.audience is None:
             note(NOBODY_COUNTS)
             return
         with ui.element("div").classes("us-tight").props("aria-live=polite") as self._place:
             ui.label("Counting …").classes("us-muted")
         self._wait = ui.timer(_TYPING_SECONDS, self._count, active=False, immediate=False)
+        self._later = ui.timer(_JUST_BEGUN_SECONDS, self._look_again, active=False, immediate=False)
 
     def edited(self, edit: Edit | None) -> None:
         """Ask again once nobody has typed for a moment; what is shown is of an older edit until then."""
@@ -86,14 +90,27 @@ class LiveNumbers:
         if wanted is None or wanted == self._shown:
             self._place.classes(remove="us-stale" if wanted is not None else "")
             return
-        try:
-            answer: LiveAnswer | str = await self._visit.counting(partial(self._ask, wanted))
-        except CANNOT_COUNT as error:
-            answer = sentence(error)
+        answer = await self._answered(wanted)
         if wanted != self._wanted:
             return  # somebody typed on meanwhile, and the timer asks about that
         self._shown = wanted
         self._show(answer, wanted)
+
+    async def _look_again(self) -> None:
+        """Ask once more about what is shown, and again as long as the answer changes."""
+        self._later.deactivate()
+        shown = self._shown
+        if shown is None:
+            return
+        answer = await self._answered(shown)
+        if shown == self._shown == self._wanted and answer != self._answer:
+            self._show(answer, shown)
+
+    async def _answered(self, edit: Edit) -> LiveAnswer | str:
+        try:
+            return await self._visit.counting(partial(self._ask, edit))
+        except CANNOT_COUNT as error:
+            return sentence(error)
 
     def _count_again(self) -> None:
         self._shown = None
@@ -110,6 +127,8 @@ class LiveNumbers:
         )
 
     def _show(self, answer: LiveAnswer | str, edit: Edit) -> None:
+        self._answer = answer
+        self._later.activate()
         self._place.clear()
         self._place.classes(remove="us-stale")
         with self._place:

@@ -80,6 +80,32 @@ def test_an_answer_to_an_older_edit_is_not_shown() -> None:
     asyncio.run(edited_while_counting())
 
 
+async def begun_meanwhile() -> None:
+    visit = SlowVisit()
+    with a_page() as client:
+        live = LiveNumbers(cast("Visit", visit))
+        live.edited(EVERYBODY)
+        visit.counted.put_nowait(answer(5))
+        await counted(live)
+        assert live._later.active
+        visit.counted.put_nowait(answer(6))
+        await live._look_again()
+        assert ">6<" in shown(client)
+        assert live._later.active
+        visit.counted.put_nowait(answer(6))
+        await live._look_again()
+        assert not live._later.active  # nothing moved any more
+        live.edited(ADULTS)
+        asking = asyncio.create_task(live._look_again())
+        visit.counted.put_nowait(answer(7))
+        await asking
+        assert ">7<" not in shown(client)  # of an edit that is not the newest any more
+
+
+def test_numbers_are_asked_for_once_more_for_a_test_that_has_just_begun() -> None:
+    asyncio.run(begun_meanwhile())
+
+
 async def edited_back_and_forth() -> None:
     visit = SlowVisit()
     with a_page() as client:
