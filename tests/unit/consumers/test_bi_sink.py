@@ -2,30 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from threading import Event, Thread
 from time import monotonic
-from uuid import UUID
 
 import pyarrow as pa
 import pytest
 
 from consumers.bi_sink import GROUP, BiSink
 from consumers.bi_sink_batch import MESSAGE_OVERHEAD_BYTES, Gathering, ReadyBatch
-from consumers.bi_sink_limits import BatchLimits, PoisonLimits, TooManyDeadLetters
-from consumers.dead_letters import DeadLetterWriter, UnknownDeadLetter, dead_letter, dead_letters, drop, replay
+from consumers.bi_sink_limits import BatchLimits
+from consumers.dead_letters import DeadLetterWriter, dead_letters
 from streams.memory import MemoryBroker
-from streams.messages import MessageRun, OutgoingMessage
+from streams.messages import MessageRun
 from streams.ports import OffsetOutOfRange
-from streams.topics import DEAD_HITS, HITS, all_topics
-from usersplit.hits import Hit, encode_hit
+from streams.topics import HITS, all_topics
+from tests.support.memory_sink import AT_ONCE, NOW, drain, produce, sink_of, units, value
 from warehouse.errors import Fenced
 from warehouse.hits import HITS_SCHEMA, OffsetRange
 from warehouse.memory_hits import MemoryHits
-
-NOW = datetime(2026, 5, 3, 12, 0, tzinfo=UTC)
-AT_ONCE = BatchLimits(freshness_seconds=0.0, first_retry_seconds=0.0, last_retry_seconds=0.0)
-PLAIN = Hit(occurred_at=1_777_811_415_123_456, test_key="green_button", settings_group=3, variant="red")
 
 
 @pytest.fixture
@@ -46,44 +40,6 @@ def sink(broker: MemoryBroker, warehouse: MemoryHits) -> Iterator[BiSink]:
     made.start()
     yield made
     made.close()
-
-
-def sink_of(
-    broker: MemoryBroker,
-    warehouse: MemoryHits,
-    *,
-    batches: BatchLimits = AT_ONCE,
-    poison: PoisonLimits | None = None,
-) -> BiSink:
-    return BiSink(
-        source=broker.source(GROUP),
-        warehouse=warehouse,
-        dead_letters=DeadLetterWriter(broker.producer, now=lambda: NOW),
-        batches=batches,
-        poison=poison,
-    )
-
-
-def value(number: int) -> bytes:
-    return encode_hit(replace(PLAIN, hit_id=str(UUID(int=(7 << 76) | (2 << 62) | number)), unit_id=str(number)))
-
-
-def produce(broker: MemoryBroker, *values: bytes | None, key: bytes | None = b"one partition") -> None:
-    broker.producer().send([OutgoingMessage(topic=HITS, key=key, value=value) for value in values])
-
-
-def drain(sink: BiSink, steps: int = 6) -> int:
-    """Let the sink read so many times, wait for the other threads each time, and return how many hits were stored."""
-    stored = 0
-    for _ in range(steps):
-        stored += sink.step()
-        if not sink._stages.wait_until_idle(5):
-            Event().wait(0.02)  # an outage: it tries again
-    return stored + sink.step()
-
-
-def units(warehouse: MemoryHits) -> list[int]:
-    return sorted(int(row["unit_id"]) for row in warehouse.rows())
 
 
 def test_hits_of_all_partitions_reach_the_warehouse(broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink) -> None:
@@ -148,66 +104,6 @@ def test_stored_offsets_that_the_topic_lost_stop_the_sink(broker: MemoryBroker, 
     assert units(warehouse) == []
 
 
-@pytest.mark.parametrize("place", [0, 2, 4])
-def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
-    broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink, place: int
-) -> None:
-    values = [value(number) for number in range(5)]
-    values[place] = b"poison"
-    produce(broker, *values)
-    drain(sink)
-    assert units(warehouse) == [number for number in range(5) if number != place]
-    (letter,) = dead_letters(broker)
-    assert (letter.topic, letter.offset, letter.value, letter.key) == (HITS, place, b"poison", b"one partition")
-    assert (letter.at, letter.letter_id) == (NOW.isoformat(), "0:0")
-    assert "starts with" in letter.reason
-    assert list(warehouse.offsets(HITS).values()) == [5]
-
-
-def test_a_batch_of_nothing_but_poison_within_the_limits_moves_on(
-    broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink
-) -> None:
-    produce(broker, b"a", None, b"c")
-    drain(sink)
-    assert [letter.value for letter in dead_letters(broker)] == [b"a", None, b"c"]
-    assert list(warehouse.offsets(HITS).values()) == [3]
-
-
-def test_a_run_of_poison_stops_the_sink_before_anything_moves(broker: MemoryBroker, warehouse: MemoryHits) -> None:
-    produce(broker, value(1), *[b"poison"] * 4)
-    sink = sink_of(broker, warehouse, poison=PoisonLimits(max_run=3))
-    sink.start()
-    with pytest.raises(TooManyDeadLetters, match="4 messages in a row"):
-        drain(sink)
-    sink.close()
-    assert (units(warehouse), list(dead_letters(broker)), dict(warehouse.offsets(HITS))) == ([], [], {})
-
-
-def test_a_run_is_counted_across_batches(broker: MemoryBroker, warehouse: MemoryHits) -> None:
-    sink = sink_of(broker, warehouse, poison=PoisonLimits(max_run=3))
-    sink.start()
-    for _ in range(3):
-        produce(broker, b"poison")
-        drain(sink, 1)
-    produce(broker, b"poison")
-    with pytest.raises(TooManyDeadLetters):
-        drain(sink)
-    sink.close()
-
-
-def test_too_much_poison_in_a_window_stops_the_sink(broker: MemoryBroker, warehouse: MemoryHits) -> None:
-    limits = PoisonLimits(max_run=3, window=10, max_in_window=4)
-    values = [value(number) if number % 2 else b"poison" for number in range(10)]
-    sink = sink_of(broker, warehouse, poison=limits)
-    sink.start()
-    produce(broker, *values[:8])
-    drain(sink)
-    produce(broker, *values[8:])
-    with pytest.raises(TooManyDeadLetters, match="5 of the last 10"):
-        drain(sink)
-    sink.close()
-
-
 def test_a_warehouse_that_is_down_is_waited_for(broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink) -> None:
     produce(broker, value(1), b"poison")
     drain(sink)
@@ -252,21 +148,6 @@ def test_a_sink_can_be_stopped_while_its_warehouse_is_down(broker: MemoryBroker,
     stop.set()
     running.join(5)
     assert not running.is_alive()
-
-
-def test_dead_letters_that_cannot_be_delivered_hold_the_offsets_back(warehouse: MemoryHits) -> None:
-    broker = MemoryBroker()
-    hits, dead = all_topics(hit_partitions=2)[:2]
-    broker.ensure_topics([hits])
-    produce(broker, b"poison", value(1))
-    sink = sink_of(broker, warehouse)
-    sink.start()
-    assert drain(sink) == 0
-    assert dict(warehouse.offsets(HITS)) == {}
-    broker.ensure_topics([dead])
-    assert drain(sink) == 1
-    assert len(list(dead_letters(broker))) == 1
-    sink.close()
 
 
 def test_partitions_that_are_handed_over_are_stored_first(broker: MemoryBroker, warehouse: MemoryHits) -> None:
@@ -349,45 +230,6 @@ def test_lost_partitions_are_dropped_and_read_again(broker: MemoryBroker, wareho
     drain(sink, 3)
     assert units(warehouse) == [1]
     sink.close()
-
-
-def test_letters_are_listed_shown_and_replayed(broker: MemoryBroker, sink: BiSink) -> None:
-    produce(broker, b"poison", value(1), b"venom")
-    drain(sink)
-    assert dead_letter(broker, "0:1").value == b"venom"
-    with pytest.raises(UnknownDeadLetter, match="there is no dead letter 0:7"):
-        dead_letter(broker, "0:7")
-    with pytest.raises(UnknownDeadLetter):
-        replay(broker, ["0:0", "0:7"])
-    assert replay(broker, ["0:1"]) == 1
-    drain(sink)
-    assert [letter.value for letter in dead_letters(broker)] == [b"poison", b"venom", b"venom"]
-    assert replay(broker) == 3
-
-
-def test_a_replayed_letter_that_is_valid_by_now_is_stored(
-    broker: MemoryBroker, warehouse: MemoryHits, sink: BiSink
-) -> None:
-    broker.producer().send([OutgoingMessage(topic=DEAD_HITS, key=b"k", value=value(5))])
-    assert replay(broker) == 1
-    assert drain(sink) == 1
-    assert units(warehouse) == [5]
-
-
-def test_letters_that_were_dropped_are_not_listed_shown_or_replayed(broker: MemoryBroker, sink: BiSink) -> None:
-    produce(broker, b"poison", b"venom", b"bane")
-    drain(sink)
-    with pytest.raises(UnknownDeadLetter):
-        drop(broker, ["0:1", "0:7"])
-    assert drop(broker, ["0:1"]) == 1
-    assert [letter.value for letter in dead_letters(broker)] == [b"poison", b"bane"]
-    with pytest.raises(UnknownDeadLetter):
-        dead_letter(broker, "0:1")
-    with pytest.raises(UnknownDeadLetter):
-        drop(broker, ["0:1"])
-    assert replay(broker) == 2
-    assert drop(broker) == 2
-    assert list(dead_letters(broker)) == []
 
 
 def test_what_is_in_hand_during_an_outage_stays_within_the_budget(broker: MemoryBroker, warehouse: MemoryHits) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.sdk_config_documents import config_document
 from usersplit import ConfigFromTheFuture, MalformedConfig, MemoryConfigs, MiskeyedConfig, UnreadableConfig
 from usersplit._config import SplitTestConfig
+from usersplit._documents import documents_in
 from usersplit._documents import parse_config as parse_any
 
 ROOT = Path(__file__).parents[3]
@@ -183,3 +184,29 @@ def test_memory_configs_refuse_what_cannot_be_used() -> None:
         MemoryConfigs(["{"])
     with pytest.raises(MalformedConfig):
         MemoryConfigs([{}])
+
+
+JSON = st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3))
+
+
+@settings(max_examples=50)
+@given(documents=st.lists(JSON, max_size=4), blanks=st.sampled_from(["", " ", "\r\n\t "]), cut=st.integers(0, 60))
+@example(documents=[], blanks="", cut=0)
+def test_documents_are_read_one_by_one_as_they_are_read_at_once(documents: list[Any], blanks: str, cut: int) -> None:
+    text = json.dumps({"later": {"a": [1]}, "documents": documents, "more": 1}, indent=blanks or None)
+    found = list(documents_in((blanks + text + blanks).encode()))
+    assert [document for document, _ in found] == documents
+    assert [json.loads(each) for _, each in found] == documents
+    torn = text.encode()[: -1 - cut]
+    with pytest.raises(MalformedConfig):
+        list(documents_in(torn))
+
+
+@settings(max_examples=50)
+@given(body=st.binary(max_size=30) | st.text(alphabet='{}[]",:documents 17', max_size=30).map(str.encode))
+def test_any_bytes_are_documents_or_refused_by_name(body: bytes) -> None:
+    try:
+        list(documents_in(body))
+    except MalformedConfig:
+        return
+    assert "documents" in json.loads(body)

@@ -13,13 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
-import usersplit
 from tests.support.sdk_config_documents import config_document
-from usersplit import Checker, HttpConfigs, InvalidSetting, MalformedConfig, User
-from usersplit._documents import documents_in
+from usersplit import Checker, HttpConfigs, User
 
 TOKEN = "usersplit_token"  # noqa: S105 - of a server that lives for a test
 GROUP = {
@@ -305,36 +301,6 @@ def test_a_place_that_cannot_be_written_is_a_problem_and_nothing_else(server: Se
         assert configs.problems() == ()
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("", "usersplit.example.com", "file:///etc/passwd", "ftp://a", "http://", "https://a?b", "https://ann:x@a"),
-        *("http://[::1", "http://a:eighty", "http://a:99999", "http://a:0", "http://a b", "http://a\n", "http://a\0"),
-        *(None, 80, b"http://a"),
-    ],
-)
-def test_an_address_that_is_none_is_refused(url: Any) -> None:
-    with pytest.raises(InvalidSetting, match="address"):
-        HttpConfigs(url, token=TOKEN)
-
-
-@pytest.mark.parametrize("token", ["", "a b", "a\nHost: evil", "ж", None, b"secret"])
-def test_a_token_that_is_none_is_refused_and_not_shown(token: Any) -> None:
-    with pytest.raises(InvalidSetting, match="The token is no API token") as refused:
-        HttpConfigs("https://a", token=token)
-    assert not token or str(token) not in str(refused.value)
-
-
-def test_a_timeout_that_leaves_no_time_is_refused() -> None:
-    with pytest.raises(InvalidSetting, match="timeout_seconds must be a number of seconds above 0, not 0"):
-        HttpConfigs("https://a", token=TOKEN, timeout_seconds=0)
-
-
-def test_an_address_where_a_directory_belongs_is_refused() -> None:
-    with pytest.raises(InvalidSetting, match="HttpConfigs"):
-        usersplit.connect(configs="https://a", bootstrap_servers="kafka", app="a", environment_name="devel")
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are a thing of Unix")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_asks_for_itself(server: Server) -> None:
@@ -349,29 +315,3 @@ def test_a_forked_child_asks_for_itself(server: Server) -> None:
             os._exit(0 if status_of(configs) == "paused" else 1)
         server.put(config_document(position=11, status="paused"))
         assert os.waitpid(child, 0)[1] == 0
-
-
-JSON = st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3))
-
-
-@settings(max_examples=50)
-@given(documents=st.lists(JSON, max_size=4), blanks=st.sampled_from(["", " ", "\r\n\t "]), cut=st.integers(0, 60))
-@example(documents=[], blanks="", cut=0)
-def test_documents_are_read_one_by_one_as_they_are_read_at_once(documents: list[Any], blanks: str, cut: int) -> None:
-    text = json.dumps({"later": {"a": [1]}, "documents": documents, "more": 1}, indent=blanks or None)
-    found = list(documents_in((blanks + text + blanks).encode()))
-    assert [document for document, _ in found] == documents
-    assert [json.loads(each) for _, each in found] == documents
-    torn = text.encode()[: -1 - cut]
-    with pytest.raises(MalformedConfig):
-        list(documents_in(torn))
-
-
-@settings(max_examples=50)
-@given(body=st.binary(max_size=30) | st.text(alphabet='{}[]",:documents 17', max_size=30).map(str.encode))
-def test_any_bytes_are_documents_or_refused_by_name(body: bytes) -> None:
-    try:
-        list(documents_in(body))
-    except MalformedConfig:
-        return
-    assert "documents" in json.loads(body)

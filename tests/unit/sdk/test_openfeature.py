@@ -2,67 +2,20 @@
 
 import asyncio
 import enum
-import functools
-import json
-import threading
 from collections.abc import Iterator
-from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import pytest
 from openfeature import api
 from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.event import EventDetails, ProviderEvent
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import FlagEvaluationOptions, Reason
 from openfeature.hook import Hook, HookContext, HookHints
 
 import usersplit
-from tests.support.sdk_config_documents import config_document
+from tests.support.openfeature_flags import DOCUMENTS, context, set_provider
 from usersplit.openfeature import LOG_HIT_HINT, UserSplitProvider, unit_and_environment
-
-DRAWN: dict[str, Any] = {"ends_at": "2126-01-01T00:00:00Z"}
-OVERRIDES = {
-    "format": 1,
-    "kind": "overrides",
-    "key": "~overrides",
-    "position": 9,
-    "environments": {
-        "devel": {
-            "forced": {"user:qa": {"green_button": "red", "priced": None}},
-            "disabled": {"user:autotest": {"enabled": []}},
-        }
-    },
-}
-GROUP = {
-    "format": 1,
-    "kind": "user_group",
-    "position": 5,
-    "settings_group": 2,
-    "conditions": [{"filter": "country_id", "operator": "in", "value": ["50"]}],
-    "filters": {"country_id": {"type": "integer", "scope": "user"}},
-}
-DOCUMENTS = [
-    config_document("green_button", **DRAWN),
-    config_document("priced", **DRAWN),
-    config_document("asleep", status="paused", **DRAWN),
-    config_document("over", status="finished", result={"variant": "red", "scope": "worldwide"}),
-    config_document("ios_banner", type="client", conditions=[], filters={}, **DRAWN),
-    {**GROUP, "key": "staff", "status": "active"},
-    {**GROUP, "key": "closed", "status": "off"},
-    OVERRIDES,
-]
-
-
-# Older releases wait always.
-set_provider = getattr(api, "set_provider_and_wait", api.set_provider)
-
-
-def context(key: str = "42", **attributes: Any) -> EvaluationContext:
-    """Return a new user of the country 50, in the split group of the variant red."""
-    return EvaluationContext(key, {"split_group": 2, "country_id": 50, "is_new_user": True, **attributes})
 
 
 @pytest.fixture
@@ -323,115 +276,3 @@ def test_shutting_openfeature_down_leaves_the_client_to_the_service(
     set_provider(UserSplitProvider(client))
     flags.get_string_value("green_button", "", context())
     assert len(logged(client, wire)) == 1
-
-
-class Heard:
-    """Remembers the events of a client, in order, for whoever waits for them."""
-
-    def __init__(self) -> None:
-        self._events: Queue[tuple[str, EventDetails]] = Queue()
-        for event in ProviderEvent:
-            api.add_handler(event, functools.partial(self._take, event))
-
-    def _take(self, event: ProviderEvent, details: EventDetails) -> None:
-        self._events.put((event.value.removeprefix("PROVIDER_"), details))
-
-    def next(self) -> tuple[str, EventDetails]:
-        return self._events.get(timeout=20)
-
-    def nothing_more(self) -> bool:
-        return self._events.empty()
-
-
-@pytest.fixture
-def _forgotten() -> Iterator[None]:
-    yield
-    api.shutdown()
-
-
-def follow(checker: usersplit.Checker) -> Heard:
-    """Evaluate with `checker`, and hear what its provider tells from now on."""
-    set_provider(UserSplitProvider(checker))
-    heard = Heard()
-    assert heard.next()[0] == "READY"
-    return heard
-
-
-@pytest.mark.usefixtures("_forgotten")
-def test_changes_of_configs_are_told_with_the_keys() -> None:
-    configs = usersplit.MemoryConfigs(DOCUMENTS)
-    heard = follow(usersplit.Checker(configs))
-    configs.put(config_document("green_button", position=43, **DRAWN))
-    event, details = heard.next()
-    assert (event, details.flags_changed, details.provider_name) == (
-        "CONFIGURATION_CHANGED",
-        ["green_button"],
-        "UserSplit",
-    )
-    configs.put({**GROUP, "key": "staff", "status": "off", "position": 6})
-    configs.forget("priced")
-    assert [heard.next()[1].flags_changed for _ in range(2)] == [["staff"], ["priced"]]
-    # Of overrides nobody can say which flags they change.
-    configs.put({**OVERRIDES, "position": 10})
-    event, details = heard.next()
-    assert (event, details.flags_changed) == ("CONFIGURATION_CHANGED", None)
-    assert heard.nothing_more()
-
-
-@pytest.mark.usefixtures("_forgotten")
-def test_configs_that_cannot_be_read_are_stale_until_they_can(tmp_path: Path) -> None:
-    directory = tmp_path / "configs"
-    with usersplit.DirectoryConfigs(directory, reload_seconds=1000) as configs:
-        heard = follow(usersplit.Checker(configs))  # a service starts without configs
-        configs.reload()
-        event, details = heard.next()
-        assert event == "ERROR"
-        assert "No configs could be read yet" in str(details.message)
-        assert api.get_client().get_string_value("green_button", "old", context()) == "old"
-        directory.mkdir()
-        (directory / "green_button.json").write_text(json.dumps(config_document("green_button", **DRAWN)))
-        configs.reload()
-        assert [heard.next()[0], heard.next()[0]] == ["CONFIGURATION_CHANGED", "READY"]
-        directory.rename(tmp_path / "elsewhere")
-        for _ in range(3):
-            configs.reload()
-        assert heard.next()[0] == "STALE"
-        assert api.get_client().get_string_value("green_button", "old", context()) == "red"
-        (tmp_path / "elsewhere").rename(directory)
-        configs.reload()
-        assert heard.next()[0] == "READY"
-        assert heard.nothing_more()
-
-
-@pytest.mark.usefixtures("_forgotten")
-def test_a_handler_that_fails_or_reloads_stops_nothing(tmp_path: Path) -> None:
-    with usersplit.DirectoryConfigs(tmp_path, reload_seconds=1000) as configs:
-        set_provider(UserSplitProvider(usersplit.Checker(configs)))
-        done = threading.Event()
-
-        def handler(details: EventDetails) -> None:
-            del details
-            configs.reload()
-            done.set()
-            raise ZeroDivisionError
-
-        api.add_handler(ProviderEvent.PROVIDER_CONFIGURATION_CHANGED, handler)
-        (tmp_path / "green_button.json").write_text(json.dumps(config_document("green_button", **DRAWN)))
-        configs.reload()
-        assert done.wait(20)
-        assert api.get_client().get_string_value("green_button", "old", context()) == "red"
-
-
-@pytest.mark.usefixtures("_forgotten")
-def test_after_a_shutdown_nothing_is_told() -> None:
-    configs = usersplit.MemoryConfigs(DOCUMENTS)
-    provider = UserSplitProvider(usersplit.Checker(configs))
-    set_provider(provider)
-    api.clear_providers()
-    configs.put(config_document("green_button", position=43, **DRAWN))
-    set_provider(provider)
-    heard = Heard()
-    assert heard.next()[0] == "READY"
-    configs.put(config_document("green_button", position=44, **DRAWN))
-    assert heard.next()[1].flags_changed == ["green_button"]
-    assert heard.nothing_more()

@@ -7,10 +7,11 @@ import pytest
 from confluent_kafka import libversion
 
 import usersplit
-from usersplit import DirectoryConfigs, HitLogger, InvalidSetting, MemoryHitTransport
+from usersplit import DirectoryConfigs, HitLogger, HttpConfigs, InvalidSetting, MemoryHitTransport
 from usersplit._kafka_transport import ASKED_FROM_LIBRDKAFKA
 
 TASKS = Path("/proc/self/task")  # the threads of this process, those of Kafka's client too, where the system lists them
+TOKEN = "usersplit_token"  # noqa: S105 - of no server
 GOOD: dict[str, Any] = {"bootstrap_servers": "kafka:9092", "app": "shop", "environment_name": "devel"}
 
 
@@ -77,3 +78,33 @@ def test_a_module_that_is_missing_is_an_error_at_the_start(tmp_path: Path) -> No
 def test_a_refused_setting_leaves_nothing_to_close(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="reload_seconds"):
         DirectoryConfigs(tmp_path, reload_seconds=-1)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "usersplit.example.com", "file:///etc/passwd", "ftp://a", "http://", "https://a?b", "https://ann:x@a"),
+        *("http://[::1", "http://a:eighty", "http://a:99999", "http://a:0", "http://a b", "http://a\n", "http://a\0"),
+        *(None, 80, b"http://a"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(url: Any) -> None:
+    with pytest.raises(InvalidSetting, match="address"):
+        HttpConfigs(url, token=TOKEN)
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\nHost: evil", "ж", None, b"secret"])
+def test_a_token_that_is_none_is_refused_and_not_shown(token: Any) -> None:
+    with pytest.raises(InvalidSetting, match="The token is no API token") as refused:
+        HttpConfigs("https://a", token=token)
+    assert not token or str(token) not in str(refused.value)
+
+
+def test_a_timeout_that_leaves_no_time_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="timeout_seconds must be a number of seconds above 0, not 0"):
+        HttpConfigs("https://a", token=TOKEN, timeout_seconds=0)
+
+
+def test_an_address_where_a_directory_belongs_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="HttpConfigs"):
+        usersplit.connect(configs="https://a", bootstrap_servers="kafka", app="a", environment_name="devel")
