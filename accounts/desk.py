@@ -14,6 +14,7 @@ from accounts.remembered import RememberedSessions, RememberedTokens
 from accounts.revision import Revision
 from accounts.sessions import Sessions
 from accounts.signing import SigningKeys, kept_keys
+from accounts.token_uses import TokenUses
 from accounts.tokens import ApiTokens
 
 
@@ -47,7 +48,10 @@ class Desk:
         self.passwords = passwords or Passwords()
         self.directory = AccountDirectory(engine, self.passwords, now, self.revision)
         self.tokens = ApiTokens(engine, now, self.revision)
-        self._known_tokens = RememberedTokens(self.tokens, self.revision, now=now, monotonic=monotonic)
+        self.token_uses = TokenUses(engine, now)
+        self._known_tokens = RememberedTokens(
+            self.tokens, self.revision, used=self.token_uses.note, now=now, monotonic=monotonic
+        )
         self._known_sessions = RememberedSessions(self.identity_of_session, self.revision, monotonic=monotonic)
         keys = SigningKeys(lambda: session_secrets or kept_keys(engine), monotonic)
         self.sessions = Sessions(keys, seconds=session_seconds, over_https=over_https)

@@ -60,14 +60,22 @@ class RememberedTokens:
     Args:
         tokens: the API tokens in the database.
         revision: moves when accounts or tokens change here.
+        used: is told the id of each token that the database was asked for and that is valid; it must not block.
         now: the clock by which tokens end.
         monotonic: the clock that never jumps.
     """
 
     def __init__(
-        self, tokens: ApiTokens, revision: Revision, *, now: Callable[[], datetime], monotonic: Callable[[], float]
+        self,
+        tokens: ApiTokens,
+        revision: Revision,
+        *,
+        used: Callable[[str], None],
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
     ) -> None:
         self._tokens = tokens
+        self._used = used
         self._now = now
         self._memory = _Memory(revision, monotonic)
 
@@ -86,6 +94,8 @@ class RememberedTokens:
             return known
         keep = self._memory.asking()
         valid = self._tokens.valid(text)
+        # What is answered from memory for the next seconds is no news: uses are known to the hour.
+        self._used(valid.identity.token_id)
         left = TRUST_SECONDS if valid.expires_at is None else (valid.expires_at - self._now()).total_seconds()
         keep(text, valid.identity, min(left, TRUST_SECONDS))
         return valid.identity

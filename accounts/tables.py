@@ -40,6 +40,10 @@ tokens_table = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    # To the hour; written by `token_uses`.
+    Column("last_used_at", UtcDateTime),
+    # Of tokens that are older than the column above: whether they were used until then, nobody knows.
+    Column("uses_unknown_before", UtcDateTime),
 )
 
 secrets_table = Table(

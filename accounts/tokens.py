@@ -32,6 +32,8 @@ class ApiToken:
         scopes: what it may, at most; never more than its owner's role.
         expires_at: when it ends, None: never.
         revoked_at: when it was taken back.
+        last_used_at: when somebody sent it last, to the hour; None: nobody did (see `uses_unknown_before`).
+        uses_unknown_before: until when nobody noted whether it was used; None: its uses were noted from the first one.
     """
 
     token_id: str
@@ -41,11 +43,17 @@ class ApiToken:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    uses_unknown_before: datetime | None
 
     @property
     def version(self) -> int:
-        """What a change may expect: nothing else ever happens to a token than that it is revoked."""
+        """What a change may expect: nobody changes anything of a token but that it is revoked."""
         return 1 if self.revoked_at is None else 2
+
+    def is_over(self, now: datetime) -> bool:
+        """Return whether it opens nothing any more, whatever becomes of its owner's account."""
+        return self.revoked_at is not None or (self.expires_at is not None and self.expires_at <= now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +238,15 @@ class ApiTokens:
         return ValidToken(identity=identity, expires_at=row.expires_at)
 
 
+def said_of_use(token: ApiToken) -> str:
+    """Return in words when a token was used last."""
+    if token.last_used_at is not None:
+        return f"last used {token.last_used_at:%Y-%m-%d %H:%M} UTC"
+    if token.uses_unknown_before is not None:
+        return f"not used since {token.uses_unknown_before:%Y-%m-%d %H:%M} UTC"
+    return "never used"
+
+
 def _row(connection: Connection, token_id: str, account: str | None, *, is_to_change: bool = False) -> Row[Any]:
     if not (token_id.isascii() and token_id.isalnum()):
         raise NoSuchToken(token_id)
@@ -264,4 +281,6 @@ def _token(row: Row[Any]) -> ApiToken:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+        uses_unknown_before=row.uses_unknown_before,
     )

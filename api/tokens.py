@@ -22,7 +22,11 @@ router = APIRouter(prefix="/api/v1/tokens", tags=["people"])
 
 
 class TokenDocument(TypedDict):
-    """An API token, without its secret. `version` is what revoking it may expect; the ETag as well."""
+    """An API token, without its secret. `version` is what revoking it may expect; the ETag as well.
+
+    `last_used_at` is when it was sent last, to the hour, and null where it never was. Uses of a token that is older
+    than this field were noted from `uses_unknown_before` on; it is null for every other.
+    """
 
     token_id: str
     account: str
@@ -31,6 +35,8 @@ class TokenDocument(TypedDict):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    uses_unknown_before: datetime | None
     version: int
 
 
@@ -148,5 +154,7 @@ def _token(token: ApiToken) -> TokenDocument:
         created_at=token.created_at,
         expires_at=token.expires_at,
         revoked_at=token.revoked_at,
+        last_used_at=token.last_used_at,
+        uses_unknown_before=token.uses_unknown_before,
         version=token.version,
     )

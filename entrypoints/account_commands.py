@@ -9,6 +9,7 @@ import click
 from accounts.desk import Desk
 from accounts.identity import ROLES
 from accounts.signing import replace_kept_key
+from accounts.tokens import said_of_use
 from entrypoints.backbone import now, open_backbone
 from entrypoints.console import DataTable, console, plain
 from entrypoints.settings import AccountSettings
@@ -104,6 +105,23 @@ def accounts() -> None:
         state = "open" if account.is_active else plain("closed", style="red")
         ways = ", ".join(account.signs_in_by) or "nothing"
         table.add_row(account.name, account.role, ways, state, f"{account.created_at:%Y-%m-%d %H:%M}")
+    console().print(table)
+
+
+@click.command("tokens")
+@click.option("--account", help="Those of one account.")
+def tokens(account: str | None) -> None:
+    """List the API tokens that open something: whose, what for, what they may, and when each was used last."""
+    with _desk() as (desk, _):
+        owner = desk.directory.get(account).name if account else None
+        found = [token for token in desk.tokens.of(owner) if not token.is_over(now())]
+    if not found:
+        click.echo("No API tokens. People make them on their page, /me.")
+        return
+    table = DataTable("account", "label", "may", "ends (UTC)", "use", "id")
+    for token in found:
+        ends = "never" if token.expires_at is None else f"{token.expires_at:%Y-%m-%d %H:%M}"
+        table.add_row(token.account, token.label, " ".join(token.scopes), ends, said_of_use(token), token.token_id)
     console().print(table)
 
 

@@ -54,6 +54,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "accounts": "entrypoints.account_commands:accounts",
         "create-account": "entrypoints.account_commands:create_account",
         "change-account": "entrypoints.account_commands:change_account",
+        "tokens": "entrypoints.account_commands:tokens",
         "replace-session-key": "entrypoints.account_commands:replace_session_key",
         "users": "entrypoints.audience_commands:users_group",
         "projections": "entrypoints.projection_commands:projections",

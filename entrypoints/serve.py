@@ -144,6 +144,7 @@ def serve(  # noqa: PLR0913 - what a process hands in, by name
     # An event of its own: who asks `stop` says that the event loop turns, and this thread cannot know that.
     crew = Crew()
     crew.start("configs", live.follow)
+    crew.start("token-uses", desk.token_uses.follow)
     if backbone.audience is not None:
         crew.start("live-numbers", backbone.audience.run)
     if is_alone:

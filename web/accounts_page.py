@@ -15,7 +15,6 @@ from web.asking import button
 from web.frame import Visit, card, empty, frame, head
 from web.refusals import REFUSALS, refused
 from web.rendering import html
-from web.token_list import is_over
 
 _MOST_SHOWN: Final = 200
 _TYPING_MILLISECONDS: Final = 200
@@ -72,7 +71,7 @@ def matching(lines: Sequence[Line], text: str) -> list[Line]:
 def _read(visit: Visit) -> list[Line]:
     visit.permitted("administer")
     now = visit.parts.now()
-    tokens = Counter(token.account for token in visit.parts.desk.tokens.of(None) if not is_over(token, now))
+    tokens = Counter(token.account for token in visit.parts.desk.tokens.of(None) if not token.is_over(now))
     return [Line(account=each, tokens=tokens[each.name]) for each in visit.parts.desk.directory.all()]
 
 

@@ -2,22 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 
 from nicegui import ui
 
 from accounts.identity import Permission
-from accounts.tokens import ApiToken
+from accounts.tokens import ApiToken, said_of_use
 from web.account_changes import change
 from web.asking import ask
 from web.frame import Visit
 from web.refusals import REFUSALS, refused
 from web.rendering import html
-
-
-def is_over(token: ApiToken, now: datetime) -> bool:
-    """Answer whether a token opens nothing any more."""
-    return token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now)
 
 
 class TokenList:
@@ -41,8 +35,8 @@ class TokenList:
 
     def _show(self, tokens: Sequence[ApiToken]) -> None:
         now = self._visit.parts.now()
-        valid = [token for token in tokens if not is_over(token, now)]
-        over = [token for token in tokens if is_over(token, now)]
+        valid = [token for token in tokens if not token.is_over(now)]
+        over = [token for token in tokens if token.is_over(now)]
         self._place.clear()
         with self._place:
             if not valid:
@@ -50,7 +44,7 @@ class TokenList:
                 html("empty.html", title="No API tokens", advice=advice).classes("us-empty small")
             for token in valid:
                 with ui.element("div").classes("us-row between us-line"):
-                    html("token.html", token=token).classes("grow")
+                    html("token.html", token=token, used=said_of_use(token)).classes("grow")
                     revoke = ui.button("Revoke", on_click=lambda _, each=token: self._ask(each))
                     revoke.props("flat dense")
                     revoke.props["aria-label"] = f"Revoke {token.label}"

@@ -9,6 +9,7 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from tests.support.pages import PASSWORD, Pages, choose, fill
+from tests.support.terminal import wait_until
 
 _ADDRESSES = count(1)
 OTHER_PASSWORD = "another sentence than before"  # noqa: S105 - of accounts that exist for a test
@@ -179,14 +180,18 @@ def test_a_person_makes_a_token_that_is_shown_once_and_takes_it_back(pages: Page
         shown = page.get_by_label("The new token")
         expect(shown).to_have_value(re.compile("^usersplit_"))
         token = shown.input_value()
-        assert with_token(pages, token) == httpx.codes.OK
         line = page.locator(".us-line", has_text="<b>her</b> autotests")
-        expect(line).to_contain_text(re.compile(r"made .*, ends \d{4}-"))
+        expect(line).to_contain_text(re.compile(r"made .*, ends \d{4}-.* UTC, never used"))
+        assert with_token(pages, token) == httpx.codes.OK
         page.get_by_role("button", name="Copy").click()
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
 
-        page.reload()
-        expect(line).to_be_visible()
+        def says_when_it_was_used() -> bool:
+            page.reload()
+            expect(line).to_be_visible()
+            return "last used 2" in line.inner_text()
+
+        wait_until("the page says when the token was used", says_when_it_was_used)
         assert token not in page.content()
         page.get_by_role("button", name="Revoke <b>her</b> autotests").click()
         page.get_by_role("dialog").get_by_role("button", name="Revoke", exact=True).click()

@@ -2,15 +2,20 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from threading import Event
 
 import pytest
+from alembic import command
 from sqlalchemy import Engine, text
 
 from accounts.errors import AccountExists, LastSuperuser
 from accounts.signing import kept_keys, replace_kept_key
-from events.database import open_database
+from accounts.tokens import said_of_use
+from events.database import open_database, write_transaction
 from events.errors import VersionConflict
+from migrations.run import configuration
+from migrations.run import upgrade as migrate
 from tests.support.people import PASSWORD, MovedClock, open_desk, sign_up
 
 
@@ -47,6 +52,35 @@ def test_people_come_and_go_the_same_way_in_every_database(database: Engine) -> 
 
     _, text = desk.tokens.create("root", label="ci", scopes=["read"], expires_at=clock.moment + timedelta(seconds=1))
     assert desk.identity_of_token(text).name == "root"
+    desk.token_uses.write()
+    assert [token.last_used_at for token in desk.tokens.of("root")] == [clock.moment]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_token_of_before_its_uses_were_noted_does_not_look_as_if_nobody_used_it(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    is_a_file = kind == "sqlite"
+    url = f"sqlite:///{tmp_path / 'usersplit.db'}" if is_a_file else str(request.getfixturevalue("postgres_url"))
+    engine = open_database(url)
+    with write_transaction(engine) as connection:
+        command.upgrade(configuration(connection), "0006")
+        connection.execute(
+            text(
+                "INSERT INTO api_tokens (token_id, account, label, secret_hash, scopes, created_at) "
+                "VALUES ('old', 'ann', 'ci', '', 'read', '2026-01-01 00:00:00')"
+            )
+        )
+    migrate(url)
+    desk = open_desk(engine, MovedClock())
+    sign_up(desk, ("ann", "manager"))
+    new, _ = desk.tokens.create("ann", label="new", scopes=["read"])
+    old = desk.tokens.get("old", account="ann")
+    assert said_of_use(old).startswith("not used since 2")
+    assert old.uses_unknown_before is not None
+    assert old.uses_unknown_before > old.created_at
+    assert said_of_use(desk.tokens.get(new.token_id, account="ann")) == "never used"
+    engine.dispose()
 
 
 def test_of_two_who_waited_for_the_row_and_expect_the_same_version_one_is_refused(migrated_postgres_url: str) -> None:

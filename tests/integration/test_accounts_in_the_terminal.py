@@ -37,6 +37,30 @@ def test_accounts_are_made_changed_and_listed(terminal: Terminal) -> None:
     assert terminal.run("change-account", "bob", "--password", "--openid-only").exit_code == 2
 
 
+def test_tokens_are_listed_with_what_tells_which_one_can_go(terminal: Terminal, url: str) -> None:
+    assert "No API tokens" in terminal.done("tokens")
+    for name in ("ann", "bob"):
+        terminal.done("create-account", name)
+    engine = open_database(url)
+    desk = Desk(engine, now=lambda: datetime.now(UTC), monotonic=time.monotonic)
+    _, sent = desk.tokens.create("ann", label="[red]autotests", scopes=["read", "override"])
+    desk.tokens.create("bob", label="forgotten", scopes=["evaluate"])
+    over, _ = desk.tokens.create("bob", label="taken back", scopes=["read"])
+    desk.tokens.revoke(over.token_id, account="bob")
+    desk.identity_of_token(sent)
+    desk.token_uses.write()
+    engine.dispose()
+
+    listed = terminal.done("tokens")
+    (used,) = [line for line in listed.splitlines() if "[red]autotests" in line]
+    (unused,) = [line for line in listed.splitlines() if "forgotten" in line]
+    assert "last used 2" in used
+    assert "never used" in unused
+    assert "taken back" not in listed
+    assert "forgotten" not in terminal.done("tokens", "--account", "Ann")
+    assert "no account 'carl'" in terminal.refused("tokens", "--account", "carl")
+
+
 def test_the_key_that_signs_sessions_is_replaced(terminal: Terminal, url: str) -> None:
     terminal.done("create-account", "ann")
     engine = open_database(url)

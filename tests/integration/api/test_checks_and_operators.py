@@ -172,7 +172,11 @@ def test_everybody_makes_lists_and_revokes_their_own_tokens(api: Api) -> None:
     bearer = {"Authorization": f"Bearer {made['token']}"}
     assert api.client.get("/api/v1/me", headers=bearer).status_code == 403
     assert api.client.get(TESTS, headers=bearer).status_code == 200
-    assert "token" not in vera.get("/api/v1/tokens").json()["tokens"][0]
+    (listed,) = vera.get("/api/v1/tokens").json()["tokens"]
+    assert "token" not in listed
+    assert (listed["last_used_at"], listed["uses_unknown_before"]) == (None, None)
+    api.desk.token_uses.write()
+    assert vera.get(f"/api/v1/tokens/{made['token_id']}").json()["last_used_at"] >= made["created_at"]
     assert ann.get("/api/v1/tokens").json() == {"tokens": [], "total": 0, "next": None}
     assert ann.get("/api/v1/tokens?everybody=true").status_code == 403
     assert ann.delete(f"/api/v1/tokens/{made['token_id']}").status_code == 404
