@@ -50,7 +50,7 @@ def _last_words(name: str) -> Iterator[None]:
     """Log what ended the process, in the form of its log, before the terminal says it in its own."""
     try:
         yield
-    except Exception:
+    except Exception:  # whatever it is: nothing is handled here, and it goes on to whoever called
         _log.exception("%s ends with an error; whoever supervises it starts it again", name)
         raise
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from events.errors import DatabaseUnavailable, SchemaMissing
+from events.errors import DamagedRow, DatabaseUnavailable, SchemaMissing
 
 _WRITES = "usersplit_writes"
 _MOST_CONNECTIONS = 15
@@ -26,6 +26,8 @@ _MOST_CONNECTIONS = 15
 _WAIT_SECONDS = 30.0
 _SWITCHES_AT_ONCE = 100
 _UNDEFINED_TABLE = "42P01"
+_NO_UTF_8 = "Could not decode to UTF-8"
+"""SQLite's driver calls it an operational error, as if asking again might help."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -115,17 +117,22 @@ def named_errors() -> Iterator[None]:
 
     Raises:
         SchemaMissing: the tables are not there.
+        DamagedRow: a text is no text.
         DatabaseUnavailable: it cannot be reached, or stayed locked for longer than a writer waits.
     """
     try:
         yield
     except DBAPIError as error:
+        if _NO_UTF_8 in str(error.orig):
+            raise DamagedRow(str(error.orig)) from error
         if "no such table" in str(error.orig) or getattr(error.orig, "sqlstate", None) == _UNDEFINED_TABLE:
             raise SchemaMissing(str(error.orig)) from error
         if isinstance(error, OperationalError) or error.connection_invalidated:
             raise DatabaseUnavailable(str(error.orig)) from error
         raise
     except sqlite3.OperationalError as error:
+        if _NO_UTF_8 in str(error):
+            raise DamagedRow(str(error)) from error
         if "no such table" in str(error):
             raise SchemaMissing(str(error)) from error
         raise DatabaseUnavailable(str(error)) from error

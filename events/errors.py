@@ -16,6 +16,8 @@ class EventsError(Exception):
     ├── VersionConflict      somebody else wrote to the stream first
     ├── CommandIdReused      one command id, two different commands
     ├── PositionGap          a reader was handed positions with a hole
+    ├── LogCutShort          the log ends before the counter says so
+    ├── DamagedRow           a row of the database that is not what was written there
     ├── CheckpointMoved      another follower of the same name did the work first
     ├── MalformedEvent       bytes of the lifecycle topic that are no event
     ├── CounterBehindLog     the event counter gives out positions that are taken
@@ -96,6 +98,25 @@ class PositionGap(EventsError):
         super().__init__(f"expected position {expected}, found {found}: the log has a hole")
         self.expected = expected
         self.found = found
+
+
+class LogCutShort(EventsError):
+    """The counter gave out positions that the log does not hold: facts at its end are gone."""
+
+    def __init__(self, end: int, counter: int) -> None:
+        super().__init__(
+            f"the log ends at position {end} and event_counter stands at {counter}: facts at the end of the log were "
+            "lost; stop all writers and restore them from a dump"
+        )
+        self.end = end
+        self.counter = counter
+
+
+class DamagedRow(EventsError):
+    """A row holds what no program of ours writes, as after bits have flipped on a disk. SQLite does not notice."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"a row of the database is damaged ({detail}); restore it from a dump")
 
 
 class CheckpointMoved(EventsError):

@@ -2,7 +2,7 @@
 
 import gc
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 from sqlalchemy import Engine
 
 from events.database import named_errors
-from events.errors import CorruptPayload, PositionGap, UnknownFact
+from events.errors import CorruptPayload, DamagedRow, LogCutShort, PositionGap, UnknownFact
 from events.registry import FactRegistry
 from events.sql_store import SqlEventStore
 from events.store import EventStore, RecordedFact
 from projections.errors import LogBehindProjection
 from projections.rows import moment_of_text
 
-Obstacle: TypeAlias = PositionGap | CorruptPayload | UnknownFact | LogBehindProjection
+Obstacle: TypeAlias = PositionGap | LogCutShort | DamagedRow | CorruptPayload | UnknownFact | LogBehindProjection
 
 _Row: TypeAlias = tuple[int, str, int, str, int, str, str, datetime]
 """Position, stream, version, name, version of the fact, payload, actor, time."""
@@ -64,29 +64,42 @@ def read_batch(store: EventStore, registry: FactRegistry, *, after: int, limit: 
     obstacle: Obstacle | None = None
     reached = after
     decode, keep = registry.decode_payload, facts.append
-    for position, stream, version, name, fact_version, payload, actor, recorded_at in _rows(store, after, limit):
-        try:
+    try:
+        for position, stream, version, name, fact_version, payload, actor, recorded_at in _rows(store, after, limit):
             if position != reached + 1:
-                raise PositionGap(reached + 1, position)  # noqa: TRY301 - one way out for all three obstacles
-            fact = decode(name, fact_version, _without_nul(payload))
-        except UnknownFact as error:
-            if not skip_unknown:
-                obstacle = error
-                break
-            unknown.append(error)
-        except (PositionGap, CorruptPayload) as error:
-            obstacle = error
-            break
-        else:
-            keep(
-                RecordedFact(
-                    position=position, stream=stream, version=version, fact=fact, actor=actor, recorded_at=recorded_at
+                raise PositionGap(reached + 1, position)  # noqa: TRY301 - one way out for all obstacles
+            try:
+                fact = decode(name, fact_version, _without_nul(payload))
+            except UnknownFact as error:
+                if not skip_unknown:
+                    raise
+                unknown.append(error)
+            else:
+                keep(
+                    RecordedFact(
+                        position=position,
+                        stream=stream,
+                        version=version,
+                        fact=fact,
+                        actor=actor,
+                        recorded_at=recorded_at,
+                    )
                 )
-            )
-        reached = position
-    if reached == after and obstacle is None and after > (head := store.head()):
-        obstacle = LogBehindProjection(after, head)
+            reached = position
+    except (PositionGap, DamagedRow, CorruptPayload, UnknownFact) as error:
+        obstacle = error
+    if reached == after and obstacle is None:
+        obstacle = _end_of_the_log(store, after)
     return LogBatch(after=after, reached=reached, facts=tuple(facts), unknown=tuple(unknown), obstacle=obstacle)
+
+
+def _end_of_the_log(store: EventStore, after: int) -> Obstacle | None:
+    """Say what is wrong with a log that holds nothing behind `after`, None if that is where it ends."""
+    head = store.head()
+    if after > head:
+        return LogBehindProjection(after, head)
+    # Looked at once more: facts may have come since, and the counter never shows what the log does not hold yet.
+    return LogCutShort(after, head) if after < head and not store.read(after=after, limit=1) else None
 
 
 @contextmanager
@@ -130,17 +143,50 @@ _SELECT = {
 
 
 def _rows_in_bulk(engine: Engine, after: int, limit: int) -> Iterator[_Row]:
-    """Read as `SqlEventStore.read` does, but as bare rows: the objects in between cost more than the database."""
+    """Read as `SqlEventStore.read` does, but as bare rows: the objects in between cost more than the database.
+
+    Raises:
+        DamagedRow: the next row is, on SQLite; those before it were yielded.
+    """
+    if engine.dialect.name == "sqlite":
+        yield from map(_checked, _undamaged(engine, after, limit))
+        return
+    for *columns, recorded_at in _fetched(engine, after, limit):
+        yield *columns, recorded_at.astimezone(UTC)
+
+
+def _fetched(engine: Engine, after: int, limit: int) -> Sequence[Any]:
     with named_errors(), engine.connect() as connection:
         cursor: Any = connection.exec_driver_sql(_SELECT[engine.dialect.name], (after, limit)).cursor
-        found = cursor.fetchall()
-    moment_of = moment_of_text if engine.dialect.name == "sqlite" else _utc
-    for position, stream, version, name, fact_version, payload, actor, recorded_at in found:
-        yield position, stream, version, name, fact_version, payload, actor, moment_of(recorded_at)
+        found: Sequence[Any] = cursor.fetchall()
+    return found
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+def _undamaged(engine: Engine, after: int, limit: int) -> Iterator[Any]:
+    """Yield the rows up to one that cannot be fetched, which fails its whole batch and is found by halving that."""
+    try:
+        found = _fetched(engine, after, limit)
+    except DamagedRow:
+        if limit == 1:
+            raise
+        for row in _undamaged(engine, after, limit // 2):
+            after = row[0]
+            yield row
+        yield from _undamaged(engine, after, limit - limit // 2)
+    else:
+        yield from found
+
+
+def _checked(row: Any) -> _Row:
+    """Return a row of SQLite, which keeps any value in any column."""
+    position, stream, version, name, fact_version, payload, actor, recorded_at = row
+    if type(payload) is not str or type(fact_version) is not int:
+        raise DamagedRow(f"position {position} holds values of other types")
+    try:
+        moment = moment_of_text(recorded_at)
+    except (TypeError, ValueError) as error:
+        raise DamagedRow(f"position {position}: {error}") from error
+    return position, stream, version, name, fact_version, payload, actor, moment
 
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")

@@ -117,7 +117,8 @@ class Projector:
             self._advance_one_by_one(connection, projection, generation, batch.facts)
             return
         if batch.obstacle is not None:
-            self._pause(connection, generation, batch.reached, f"{type(batch.obstacle).__name__}: {batch.obstacle}")
+            reason = f"behind position {batch.reached}: {type(batch.obstacle).__name__}: {batch.obstacle}"
+            _pause(connection, generation.at(batch.reached), reason)
 
     def _advance_one_by_one(
         self,
@@ -137,13 +138,9 @@ class Projector:
                 _log.exception("%s could not apply position %d", projection.name, recorded.position)
                 fact = type(recorded.fact).__name__
                 reason = f"{type(error).__name__} in applying {fact} at position {recorded.position}: {error}"
-                self._pause(connection, generation, recorded.position - 1, reason)
+                _pause(connection, generation, reason)
                 return
             generation = generation.at(recorded.position)
-
-    def _pause(self, connection: Connection, generation: Generation, position: int, reason: str) -> None:
-        generations.set_state(connection, generation, "paused", reason=reason)
-        _log.error("the projection %s is paused behind position %d: %s", generation.name, position, reason)
 
     def _warn_of_unknown(self, batch: LogBatch) -> None:
         for error in batch.unknown:
@@ -170,6 +167,11 @@ def _apply(
         if facts:
             projection.apply(connection, projection.tables(generation.generation), facts)
     return True
+
+
+def _pause(connection: Connection, generation: Generation, reason: str) -> None:
+    if generations.pause_where_it_stands(connection, generation, reason=reason):
+        _log.error("the projection %s is paused: %s", generation.name, reason)
 
 
 def _outdated(projection: Projection, generation: Generation) -> ProjectionOutdated:

@@ -28,7 +28,10 @@ from projections.registry import Generation
 
 _log = getLogger(__name__)
 
-_WAIT_FOR_READERS_MILLISECONDS = 2000
+_WAIT_FOR_READERS_SECONDS = 2.0
+_QUEUED_MILLISECONDS = 100
+"""How long at a time. While a drop waits for one slow reader, all who begin to read wait behind the drop."""
+_LOCK_NOT_AVAILABLE = "55P03"
 _BATCH_SIZE = 10_000
 
 
@@ -90,9 +93,7 @@ def drop_retired(engine: Engine, projection: Projection) -> list[Generation]:
     left = []
     for generation in retired:
         try:
-            with write_transaction(engine) as connection:
-                generations.wait_for_readers(connection, projection.name, milliseconds=_WAIT_FOR_READERS_MILLISECONDS)
-                generations.drop(connection, projection, generation)
+            _drop_between_readers(engine, projection, generation)
         except OperationalError as error:
             # Readers come first: the rows are harmless, and the next rebuild tries again.
             _log.warning(
@@ -103,6 +104,20 @@ def drop_retired(engine: Engine, projection: Projection) -> list[Generation]:
             )
             left.append(generation)
     return left
+
+
+def _drop_between_readers(engine: Engine, projection: Projection, generation: Generation) -> None:
+    deadline = time.monotonic() + _WAIT_FOR_READERS_SECONDS
+    while True:
+        try:
+            with write_transaction(engine) as connection:
+                generations.wait_for_readers(connection, projection.name, milliseconds=_QUEUED_MILLISECONDS)
+                generations.drop(connection, projection, generation)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE or time.monotonic() >= deadline:
+                raise
+        else:
+            return
 
 
 class _Rebuild:
@@ -133,8 +148,9 @@ class _Rebuild:
         try:
             position = self._build(building)
             self._say("switching", position)
-            self._create_indexes(building)
-            built = self._switch([each.at(position) for each in building])
+            built_up = [each.at(position) for each in building]
+            self._create_indexes(built_up)
+            built = self._switch(built_up)
         except (RebuildFailed, RebuildSuperseded):
             self._give_up(building)
             raise
@@ -185,6 +201,8 @@ class _Rebuild:
         """Give the rows their indexes, before the transaction in which projectors wait."""
         with write_transaction(self._engine) as connection:
             for projection, generation in zip(self._projections, building, strict=True):
+                # Another rebuild may have dropped the tables; from here on it waits.
+                self._move(connection, generation, to=generation.position)
                 generations.create_indexes(connection, projection, generation)
 
     def _switch(self, building: Sequence[Generation]) -> list[Generation]:

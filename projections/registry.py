@@ -177,17 +177,18 @@ def move(connection: Connection, generation: Generation, *, to: int) -> bool:
 
     Done before the rows are written: from here to the end of the transaction nobody else writes them.
     """
-    moved = connection.execute(
-        update(projections_table)
-        .where(
-            *_is(generation),
-            projections_table.c.state == generation.state,
-            projections_table.c.version == generation.version,
-            projections_table.c.position == generation.position,
-        )
-        .values(position=to)
-    )
+    moved = connection.execute(update(projections_table).where(*_is_still(generation)).values(position=to))
     return moved.rowcount == 1
+
+
+def pause_where_it_stands(connection: Connection, generation: Generation, *, reason: str) -> bool:
+    """Pause a live generation that cannot go on, by compare-and-set; False if it is not as it was read.
+
+    What failed was rolled back with all its locks. Meanwhile a rebuild may have retired the generation, and paused it
+    would serve beside the new one; or another projector may have gone further.
+    """
+    paused = update(projections_table).where(*_is_still(generation)).values(state="paused", reason=reason)
+    return connection.execute(paused).rowcount == 1
 
 
 def set_state(connection: Connection, generation: Generation, state: State, *, reason: str = "") -> None:
@@ -273,6 +274,15 @@ def drop(connection: Connection, projection: Projection, generation: Generation)
     for name in inspect(connection).get_table_names():
         if projection.owns(name, generation.generation):
             connection.execute(text(f"DROP TABLE {quote(name)}"))
+
+
+def _is_still(generation: Generation) -> Sequence[ColumnElement[bool]]:
+    return (
+        *_is(generation),
+        projections_table.c.state == generation.state,
+        projections_table.c.version == generation.version,
+        projections_table.c.position == generation.position,
+    )
 
 
 def _is(generation: Generation) -> Sequence[ColumnElement[bool]]:
