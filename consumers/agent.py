@@ -5,9 +5,10 @@ Services on that server read the files and nothing else. With the broker down, t
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from threading import Event
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from consumers.config_files import ConfigFiles, Document, UnusableDocument, decoded, position_in, read_document
 from consumers.relay_records import HEARTBEAT_KEY
@@ -61,7 +62,8 @@ class Agent:
         self._ready = False
         earlier = self._files.read_state()
         # What an earlier run wrote is shown until the topic was read, and like a file it is not believed any longer.
-        self._remembered = _Heartbeat(_number(earlier.get("position")), _text(earlier.get("heartbeat_at")))
+        at = earlier.get("heartbeat_at")
+        self._remembered = _Heartbeat(_number(earlier.get("position")), at if _is_moment(at) else "")
         self._read_heartbeat: _Heartbeat | None = None
         self._written: Mapping[str, Any] = {}
         self._write_state()
@@ -140,11 +142,13 @@ class Agent:
 
     def _take_heartbeat(self, value: bytes) -> None:
         fields = decoded(value)
-        position = position_in(fields)
-        known = self._read_heartbeat or _Heartbeat(0, "")
-        # By position first: a relay that lost its lead may still get an old heartbeat through.
-        if position >= known.position:
-            self._read_heartbeat = _Heartbeat(position, max(known.at, _text(fields.get("at"))))
+        position, at = position_in(fields), fields.get("at")
+        if not _is_moment(at):
+            raise UnusableDocument(f"its time is {at!r}, not a moment with a zone")
+        # By position: a relay that lost its lead may still get an old heartbeat through. Of one position the last one
+        # counts, whatever it says: a relay whose clock was in the future for a moment would seem alive for ever.
+        if self._read_heartbeat is None or position >= self._read_heartbeat.position:
+            self._read_heartbeat = _Heartbeat(position, at)
 
     @property
     def _heartbeat(self) -> _Heartbeat:
@@ -183,5 +187,8 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _is_moment(value: object) -> TypeGuard[str]:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False

@@ -18,6 +18,8 @@ _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _OVERRIDES = "~overrides"
 _USER_GROUP_PREFIX = "~user_group."
 _SHOWN = 5
+_LARGEST_POSITION = 2**63 - 1
+"""What the log's own column holds. A number beyond it was made up, and no database would take it in a report."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,8 +97,8 @@ def position_in(fields: Mapping[str, Any]) -> int:
         UnusableDocument: it carries none.
     """
     position = fields.get("position")
-    if not isinstance(position, int) or isinstance(position, bool) or position < 0:
-        raise UnusableDocument(f"its position is {position!r}, not a whole number")
+    if not isinstance(position, int) or isinstance(position, bool) or not 0 <= position <= _LARGEST_POSITION:
+        raise UnusableDocument(f"its position is {position!r}, not that of a fact")
     return position
 
 

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from threading import Event, Thread
 
 from consumers.config_files import FORMAT, UnusableDocument, decoded, position_in
+from events.errors import UnstorableText
+from events.store import require_storable
 from projections.laid_out import Report
 from streams.messages import OutgoingMessage
 from streams.ports import Broker, Producer, StreamError
@@ -51,6 +53,11 @@ def read_report(content: bytes | None) -> Report:
         raise UnusableDocument("it is no report of what a server has laid out")
     if not (isinstance(environment, str) and environment and isinstance(host, str) and host):
         raise UnusableDocument("it does not say which server it speaks of")
+    try:
+        for text in (environment, host, *tests):
+            require_storable("name", text)
+    except UnstorableText as error:
+        raise UnusableDocument(str(error)) from error
     positions = {key: position_in({"position": position}) for key, position in tests.items()}
     return Report(environment=environment, host=host, position=position_in(fields), tests=positions)
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from consumers.outages import DATABASE_AWAY
+from consumers.repeated import Repeated
 
 _log = logging.getLogger(__name__)
 
@@ -142,6 +143,7 @@ class Leadership:
         every round, which is the process's sign of life. A database that is away is waited for: nobody takes a lead
         for granted that it may have lost meanwhile. Any other error of the work ends the call.
         """
+        told = Repeated()
         while not stop.is_set():
             try:
                 if self._lock.try_acquire():
@@ -150,7 +152,8 @@ class Leadership:
                     with self._watched(stop) as over:
                         work(over)
             except DATABASE_AWAY as error:
-                _log.warning("the %s waits for the database: %s", self._name, error)
+                if told.is_due(str(error)):
+                    _log.warning("the %s waits for the database: %s", self._name, error)
             finally:
                 self.leads = False
                 self._lock.release()

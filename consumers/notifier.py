@@ -21,6 +21,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from consumers.outages import DATABASE_AWAY
+from consumers.repeated import Repeated
 from events.checkpoints import move, position_of
 from events.database import write_transaction
 from events.facts import CodeDeployed, DraftDiscarded
@@ -77,11 +78,13 @@ class NotifierFollower:
         Raises:
             CheckpointMoved: another notifier is at work.
         """
+        told = Repeated()
         while not stop.is_set():
             try:
                 self.step()
             except DATABASE_AWAY as error:
-                _log.warning("notifier: the database does not answer, asking again: %s", error)
+                if told.is_due(str(error)):
+                    _log.warning("notifier: the database does not answer, asking again: %s", error)
             stop.wait(poll_interval_seconds)
 
     def step(self) -> int:

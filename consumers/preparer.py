@@ -21,6 +21,7 @@ from consumers.outages import DATABASE_AWAY
 from consumers.preparation_draw import PreparationDraw
 from consumers.preparation_inputs import described
 from consumers.preparation_lock import LOCK, LockLost, PreparationLock
+from consumers.repeated import Repeated
 from domain.errors import RuleBroken
 from domain.settings_groups import waiting
 from domain.split_test import SettingsGroup, SplitTest
@@ -145,12 +146,14 @@ class Preparer:
         Raises:
             Exception: see `prepare_all`. The process ends, and whoever supervises it starts it again.
         """
+        told = Repeated()
         while not stop.is_set():
             try:
                 self.prepare_all(stop=stop)
                 also(stop)
             except DATABASE_AWAY as error:
-                _log.warning("the database does not answer, preparing again in %s s: %s", idle_seconds, error)
+                if told.is_due(str(error)):
+                    _log.warning("the database does not answer, preparing again in %s s: %s", idle_seconds, error)
             stop.wait(idle_seconds)
 
     def _prepare_now(self, key: str) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 from consumers import republish_requests
 from consumers.leadership import LeaderLock, Leadership, leader_lock
 from consumers.relay_records import config_record, heartbeat_record, lifecycle_record, withheld_record
+from consumers.repeated import Repeated
 from events import checkpoints
 from events.database import write_transaction
 from events.errors import CheckpointMoved
@@ -48,6 +49,17 @@ class ConfigProjectionBehind(Exception):
             f"the config documents reach position {reached.position} and the relay needs {needed}; "
             f"{reached.reason or 'is a rebuild needed?'} Repair or rebuild the projection {reached.projection}, the "
             "relay goes on by itself"
+        )
+
+
+class LogBehindRelay(Exception):
+    """The checkpoint is beyond the end of the log, as after an older log was restored without its checkpoint."""
+
+    def __init__(self, position: int, head: int) -> None:
+        super().__init__(
+            f"the relay stands at position {position} and the log ends at {head}: was an older log restored? It would "
+            f"pass over all facts up to {position}. Stop the relay, do as docs/event-store.md says of lost facts, and "
+            "set the position of `relay` in the table checkpoints to the end of the log"
         )
 
 
@@ -97,6 +109,7 @@ class Relay:
         self._position: int | None = None
         self._last_heartbeat: datetime | None = None
         self._over = Event()
+        self._told = Repeated()
 
     @property
     def leads(self) -> bool:
@@ -112,6 +125,7 @@ class Relay:
             DeliveryFailed: nothing moved; the next step sends the batch again with a new producer.
             CheckpointMoved: another relay is at work; this one must not go on.
             ConfigProjectionBehind: the documents of this batch are not there; nothing was sent.
+            LogBehindRelay: the log is an older one; nothing was sent.
             ProjectionsError: they were written by another release; nothing was sent.
         """
         position = self._checkpoint() if self._position is None else self._position
@@ -180,14 +194,18 @@ class Relay:
                     pass
                 if not relayed:
                     over.wait(idle_seconds)
-            except (DeliveryFailed, ConfigProjectionBehind, ProjectionsError) as error:
+            except (DeliveryFailed, ConfigProjectionBehind, LogBehindRelay, ProjectionsError) as error:
                 if not over.is_set():
-                    _log.error("the relay starts again from its checkpoint: %s", error)
+                    if self._told.is_due(str(error)):
+                        _log.error("the relay starts again from its checkpoint: %s", error)
                     over.wait(retry_seconds)
 
     def _checkpoint(self) -> int:
         with self._engine.connect() as connection:
-            return checkpoints.position_of(connection, CHECKPOINT)
+            position = checkpoints.position_of(connection, CHECKPOINT)
+        if position > (head := self._store.head()):
+            raise LogBehindRelay(position, head)
+        return position
 
     def _changed_documents(self, names: Sequence[str], *, after: int, until: int) -> list[ConfigDocument]:
         self._catch_up(until)

@@ -10,6 +10,7 @@ from logging import getLogger
 from threading import Event
 from typing import Final, Protocol
 
+from consumers.repeated import Repeated
 from streams.messages import Message, TopicPartition
 from streams.ports import Broker, BrokerAway, LogReader, UnknownTopic
 from warehouse.dimensions import DimensionRows, DimensionWarehouse
@@ -46,6 +47,7 @@ class TopicExport:
         self._fold = fold()
         self._reader: LogReader | None = None
         self._stored: dict[TopicPartition, int] = {}
+        self._told = Repeated()
 
     def run(self, stop: Event) -> None:
         """Follow until `stop` is set. A broker or a warehouse that is away is waited for.
@@ -79,7 +81,8 @@ class TopicExport:
         try:
             self.step()
         except (WarehouseDown, BrokerAway, UnknownTopic) as error:
-            _log.warning("%s into BI: nothing stored, beginning again soon: %s", self._topic, error)
+            if self._told.is_due(str(error)):
+                _log.warning("%s into BI: nothing stored, beginning again soon: %s", self._topic, error)
             self.close()
             stop.wait(_RETRY_SECONDS)
 

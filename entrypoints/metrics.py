@@ -138,13 +138,15 @@ def of_projections(store: EventStore) -> Callable[[Connection], Values]:
     """Return what tells where every projection stands, and every rebuild that is at work."""
 
     def read(connection: Connection) -> Values:
+        known = generations(connection)
+        # Asked last: what has been applied is in the log by now, so below zero is a log that was restored too old.
         head = store.head()
         yield "usersplit_log_position", {}, head
-        for each in generations(connection):
+        for each in known:
             if each.state != "retired":
                 labels = {"projection": each.name, "state": "building" if each.state == "building" else "serving"}
                 yield "usersplit_projection_position", labels, each.position
-                yield "usersplit_projection_lag", labels, max(0, head - each.position)
+                yield "usersplit_projection_lag", labels, head - each.position
                 yield "usersplit_projection_paused", labels, each.state == "paused"
 
     return read
@@ -154,10 +156,11 @@ def of_relay(relay: Relay, store: EventStore) -> Callable[[Connection], Values]:
     """Return what tells where the relay stands; standing by, it says the same of the one that leads."""
 
     def read(connection: Connection) -> Values:
-        head, position = store.head(), position_of(connection, RELAY_CHECKPOINT)
+        position = position_of(connection, RELAY_CHECKPOINT)
+        head = store.head()  # asked last, see above
         yield "usersplit_log_position", {}, head
         yield "usersplit_relay_position", {}, position
-        yield "usersplit_relay_lag", {}, max(0, head - position)
+        yield "usersplit_relay_lag", {}, head - position
         yield "usersplit_relay_leads", {}, relay.leads
         yield "usersplit_relay_withheld", {}, relay.withheld
 
@@ -173,7 +176,8 @@ def of_agent(agent: Agent, now: Callable[[], datetime]) -> Callable[[], Values]:
         yield "usersplit_agent_ready", {}, agent.ready
         if beaten := agent.heartbeat_at:
             age = now() - datetime.fromisoformat(beaten)
-            yield "usersplit_agent_staleness_seconds", {}, max(0.0, age.total_seconds())
+            # One from the future is as wrong: while it lasts, nobody would hear that the relay is dead.
+            yield "usersplit_agent_staleness_seconds", {}, abs(age.total_seconds())
 
     return read
 

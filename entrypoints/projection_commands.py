@@ -63,9 +63,12 @@ def pause(name: str, reason: str) -> None:
     try:
         with write_transaction(backbone.engine) as connection:
             registry.pause(connection, name, reason=reason)
+            known = registry.generations(connection, name)
     finally:
         backbone.close()
     click.echo(f"{name} is paused. Let it go on with: projections resume {name}")
+    if any(each.state == "building" for each in known):
+        click.echo(f"A rebuild of {name} is at work, or was killed. When it ends, {name} goes on: pause it again then.")
 
 
 @projections.command()

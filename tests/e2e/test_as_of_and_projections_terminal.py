@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from events.database import open_database, write_transaction
+from projections import changelog, registry
 from tests.support.terminal import Terminal
 
 SETTINGS: dict[str, Any] = {
@@ -108,6 +110,16 @@ def test_projections_are_listed_with_their_lag_and_how_to_go_on(terminal: Termin
     terminal.done("projections", "resume", "changelog")
     assert "Red button" in terminal.done("changelog", "red_button")
     assert listed(terminal)["changelog"]["lag"] == 0
+
+
+def test_a_pause_during_a_rebuild_says_that_the_rebuild_will_end_it(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.done("create", "green_button", "--name", "Green button")
+    assert "A rebuild" not in terminal.done("projections", "pause", "config")
+    engine = open_database(f"sqlite:///{tmp_path / 'usersplit.db'}")
+    with write_transaction(engine) as connection:
+        registry.create(connection, changelog.PROJECTION, number=2, state="building")
+    engine.dispose()
+    assert "When it ends, changelog goes on" in terminal.done("projections", "pause", "changelog")
 
 
 def test_what_is_not_paused_is_not_resumed(terminal: Terminal) -> None:

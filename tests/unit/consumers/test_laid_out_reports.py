@@ -110,7 +110,7 @@ def wait_until_reported(broker: MemoryBroker, expected: Report) -> None:
 
 @given(
     st.dictionaries(st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,20}", fullmatch=True), st.integers(0, 2**62)),
-    st.text(st.characters(codec="utf-8"), min_size=1),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1),
 )
 def test_a_report_is_read_as_it_was_told(tests: dict[str, int], host: str) -> None:
     told = Report(environment="devel", host=host, position=3, tests=tests)

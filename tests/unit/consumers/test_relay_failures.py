@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from consumers.leadership import FileLeaderLock
-from consumers.relay import CHECKPOINT, ConfigProjectionBehind
+from consumers.relay import CHECKPOINT, ConfigProjectionBehind, LogBehindRelay
 from events.checkpoints import move
 from events.database import write_transaction
 from events.errors import CheckpointMoved
@@ -98,6 +98,37 @@ def test_a_paused_config_projection_holds_the_relay_up_instead_of_losing_a_docum
     set_config_state(sqlite_database, "live")
     assert relay.step() == 1
     assert documents(broker)[-1]["position"] == 4
+
+
+def test_a_relay_beyond_the_end_of_the_log_passes_over_nothing(sqlite_database: Engine) -> None:
+    store, broker = store_of(sqlite_database), a_broker()
+    create(store, "a")
+    with write_transaction(sqlite_database) as connection:
+        move(connection, CHECKPOINT, expected=0, to=9)
+    relay = relay_of(sqlite_database, broker, now=a_clock)
+    for _ in range(2):
+        with pytest.raises(LogBehindRelay, match="stands at position 9 and the log ends at 3"):
+            relay.step()
+    assert everything(broker, CONFIGS) == [], "no heartbeat says that all is well up to 9"
+
+
+def test_a_trouble_that_lasts_does_not_flood_the_log(sqlite_database: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    relay = relay_of(sqlite_database, a_broker(), now=a_clock)
+    create(store_of(sqlite_database), "a")
+    relay.step()
+    set_config_state(sqlite_database, "paused")
+    publish(store_of(sqlite_database), "a")
+    tries, stop = [], Event()
+
+    def catch_up(until: int) -> None:
+        tries.append(until)
+        if len(tries) == 20:
+            stop.set()
+
+    relay._catch_up = catch_up
+    relay.run(stop, retry_seconds=0.001)
+    assert len(tries) == 20
+    assert caplog.text.count("starts again from its checkpoint") == 1
 
 
 def test_a_relay_that_lost_its_lock_stops_to_lead_although_it_waits_for_the_broker(sqlite_database: Engine) -> None:

@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 import pyarrow as pa
 import pytest
 from prometheus_client import generate_latest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete, update
 
 from consumers.agent import Agent
 from consumers.relay_records import WITHHELD_HEADER, heartbeat_record
@@ -24,6 +24,7 @@ from entrypoints.metrics_server import PortTaken, metrics_served
 from events.database import open_database, write_transaction
 from events.errors import VersionConflict
 from events.facts import REGISTRY, SplitTestCreated
+from events.sql_tables import event_counter_table, events_table
 from events.store import Provenance
 from projections import laid_out
 from projections.laid_out import Report
@@ -103,6 +104,21 @@ def test_a_process_tells_where_the_projections_and_the_relay_stand(sqlite_databa
     assert values['usersplit_projection_lag{projection="config",state="serving"}'] == 1
     assert values['usersplit_projection_position{projection="changelog",state="serving"}'] == 3
     assert values['usersplit_projection_paused{projection="config",state="serving"}'] == 0
+
+
+def test_a_log_that_was_restored_too_old_is_no_lag_of_zero(sqlite_database: Engine) -> None:
+    store, metrics = store_of(sqlite_database), Metrics()
+    create(store, "a")
+    relay = relay_of(sqlite_database, a_broker(), now=a_clock)
+    relay.step()
+    with write_transaction(sqlite_database) as connection:
+        connection.execute(delete(events_table).where(events_table.c.position == 3))
+        connection.execute(update(event_counter_table).values(position=2))
+    metrics.ask_database(sqlite_database, of_relay(relay, store))
+    projector = Metrics()
+    projector.ask_database(sqlite_database, of_projections(store))
+    assert told(metrics)["usersplit_relay_lag"] == -1
+    assert told(projector)['usersplit_projection_lag{projection="config",state="serving"}'] == -1
 
 
 def test_a_database_that_does_not_answer_is_told_and_the_rest_of_the_page_stands(tmp_path: Path) -> None:
