@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.text import Text
+from sqlalchemy import Engine
 
 from accounts.desk import Desk
 from accounts.identity import Role
@@ -80,7 +81,11 @@ class Demo:
         self._directory = directory
         self._port = free_port(_USUAL_PORT)
         self._usersplit = EmbeddedUserSplit(
-            directory, notifier=TerminalNotifier(console), made_up_users=MADE_UP_USERS, pages_port=self._port
+            directory,
+            notifier=TerminalNotifier(console),
+            made_up_users=MADE_UP_USERS,
+            pages_port=self._port,
+            let_in=_let_people_in,
         )
         self._manager = Actor(name=MANAGER)
         self._store_url = ""
@@ -92,7 +97,6 @@ class Demo:
         self._tell("(that broker is in memory and forgets everything with this process: it is for trials)")
         with self._usersplit, coconut_store(self._usersplit) as url:
             self._store_url = url
-            self._let_people_in()
             self._visitors = Visitors(url)
             try:
                 yield
@@ -166,11 +170,6 @@ class Demo:
     def pages_url(self) -> str:
         """Where the managers' pages are."""
         return f"http://127.0.0.1:{self._port}"
-
-    def _let_people_in(self) -> None:
-        desk = Desk(self._usersplit.backbone.engine, now=now, monotonic=time.monotonic)
-        for name, role in PEOPLE.items():
-            desk.directory.create(name, role, password=PASSWORD)
 
     @property
     def store_url(self) -> str:
@@ -320,6 +319,12 @@ class Demo:
             f"  [green]✔[/] {expected.total():,} shown = accepted by the SDK = hits in BI,"
             " for each variant and settings group; none lost, none twice"
         )
+
+
+def _let_people_in(engine: Engine) -> None:
+    desk = Desk(engine, now=now, monotonic=time.monotonic)
+    for name, role in PEOPLE.items():
+        desk.directory.create(name, role, password=PASSWORD)
 
 
 def _short(path: Path) -> str:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from pydantic import SecretStr
+from sqlalchemy import Engine
 
 from consumers.agent import Agent
 from consumers.bi_sink import GROUP as BI_SINK_GROUP
@@ -62,6 +63,7 @@ class EmbeddedUserSplit:
         made_up_users: how many users there are to be counted, if the directory has no users table yet.
         pages_port: where the API and the managers' pages are served, on this machine alone; None: they are not. One of
             these objects a process can serve them.
+        let_in: makes the accounts of who may sign in there, before anything is served.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class EmbeddedUserSplit:
         notifier: Notifier,
         made_up_users: int = 1_000_000,
         pages_port: int | None = None,
+        let_in: Callable[[Engine], None] = lambda _: None,
     ) -> None:
         self.directory = directory
         self.config_directory = directory / "configs"
@@ -79,6 +82,7 @@ class EmbeddedUserSplit:
         self._notifier = notifier
         self._made_up_users = made_up_users
         self._pages_port = pages_port
+        self._let_in = let_in
         self._crew = Crew()
 
     def __enter__(self) -> Self:
@@ -93,6 +97,9 @@ class EmbeddedUserSplit:
         self._dimensions = DuckDbDimensions(self.warehouse)
         self._dimensions.prepare(LIFECYCLE)
         self._forget_the_last_broker()
+        self._let_in(self.backbone.engine)
+        # All parts start at once. Whoever reads a model before the projector has built it warns, and asks later.
+        self.backbone.projector.catch_up()
         self._start()
         return self
 

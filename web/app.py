@@ -42,7 +42,11 @@ def mount(app: FastAPI, parts: Parts) -> LoginPage:
     ui.button.default_props("no-caps unelevated")
     nicegui_app.colors(primary="#2f56d0", positive="#17794a", negative="#b3212f", warning="#8a5a00")
     nicegui_app.add_middleware(Guard, person_of=parts.person_of, public_url=parts.public_url)
-    logging.getLogger("nicegui").addFilter(NobodyIsThere())
+    log, nobody_is_there = logging.getLogger("nicegui"), NobodyIsThere()
+    log.addFilter(nobody_is_there)
+    # What a logger holds outlives the interpreter, for uvloop holds the loggers; so would all that the filter's module
+    # imports, and DuckDB's client would fill the terminal with what has leaked.
+    nicegui_app.on_shutdown(lambda: log.removeFilter(nobody_is_there))
     bind_sockets()
     style, script = add_static_files()
     ui.add_head_html(f'<link rel="stylesheet" href="{style}"><script src="{script}"></script>', shared=True)

@@ -19,6 +19,7 @@ def test_the_demo_runs_through_and_its_numbers_agree(tmp_path: Path) -> None:
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert "none lost, none twice" in outcome.stdout
     assert "All numbers agree." in outcome.stdout
+    assert outcome.stderr == "", "somebody who sees it for the first time is alarmed by every warning"
 
 
 def test_the_demo_leaves_a_directory_alone_that_is_not_its_own(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from accounts.desk import Desk
 from commands.split_tests import Request
 from domain.people import Actor
@@ -27,12 +29,12 @@ def main() -> None:
     directory, port = Path(sys.argv[1]), int(sys.argv[2])
     request = Request(actor=Actor(name="ann"))
     with (
-        EmbeddedUserSplit(directory, notifier=MemoryNotifier(), made_up_users=1000, pages_port=port) as usersplit,
+        EmbeddedUserSplit(
+            directory, notifier=MemoryNotifier(), made_up_users=1000, pages_port=port, let_in=_let_quinn_in
+        ) as usersplit,
         coconut_store(usersplit) as url,
     ):
         backbone = usersplit.backbone
-        desk = Desk(backbone.engine, now=now, monotonic=time.monotonic, passwords=QUICK_PASSWORDS)
-        desk.directory.create("quinn", "qa", password=PASSWORD)
         backbone.split_tests.create(request, key=PRICING, name="What may a coconut cost?")
         backbone.split_tests.propose_settings(request, PRICING, settings(60, [RUSSIA], "expensive", "cheap"))
 
@@ -46,6 +48,11 @@ def main() -> None:
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
         sys.stdin.read()
+
+
+def _let_quinn_in(engine: Engine) -> None:
+    desk = Desk(engine, now=now, monotonic=time.monotonic, passwords=QUICK_PASSWORDS)
+    desk.directory.create("quinn", "qa", password=PASSWORD)
 
 
 if __name__ == "__main__":
