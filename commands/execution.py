@@ -10,7 +10,7 @@ from domain.people import Actor
 from events.errors import VersionConflict
 from events.facts import Fact
 from events.registry import FactRegistry
-from events.store import Appended, Command, EventStore, Provenance, require_storable
+from events.store import Appended, Command, EventStore, Provenance, require_storable, require_whole
 
 State = TypeVar("State")
 """Of an aggregate: `SplitTest`, `UserGroup`, `Overrides`. A `Callable[[State | None], Sequence[Fact]]` decides: from
@@ -124,9 +124,11 @@ class Execution(Generic[State]):
         Raises:
             UnstorableText: no stream can be called so.
             UnknownFact, CorruptPayload: see `FactRegistry.decode`; nothing is decided on half a history.
+            VersionGap: likewise.
         """
         require_storable("key", key)
         events = self._store.read_stream(self._aggregate.stream(key))
+        require_whole(events)
         state = self._aggregate.load(self._registry.decode(event.encoded) for event in events)
         return state, events[-1].version if events else 0
 

@@ -16,6 +16,7 @@ class EventsError(Exception):
     ├── VersionConflict      somebody else wrote to the stream first
     ├── CommandIdReused      one command id, two different commands
     ├── PositionGap          a reader was handed positions with a hole
+    ├── VersionGap           a stream has a hole
     ├── LogCutShort          the log ends before the counter says so
     ├── DamagedRow           a row of the database that is not what was written there
     ├── CheckpointMoved      another follower of the same name did the work first
@@ -98,6 +99,17 @@ class PositionGap(EventsError):
         super().__init__(f"expected position {expected}, found {found}: the log has a hole")
         self.expected = expected
         self.found = found
+
+
+class VersionGap(EventsError):
+    """A stream lacks a fact between others. Whatever is decided or answered by the rest may be wrong."""
+
+    def __init__(self, stream: str, expected: int, found: int) -> None:
+        super().__init__(
+            f"{stream} should go on with version {expected} and goes on with {found}: the log has a hole; restore what "
+            "is missing from a dump"
+        )
+        self.stream = stream
 
 
 class LogCutShort(EventsError):

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from events.errors import NaiveMoment, UnstorableText
+from events.errors import NaiveMoment, UnstorableText, VersionGap
 from events.registry import EncodedFact, FactRegistry
 
 
@@ -178,6 +178,17 @@ def require_storable(what: str, text: str) -> None:
     # isascii() settles nearly every text without encoding it.
     if "\0" in text or not (text.isascii() or text.encode(errors="replace").decode() == text):
         raise UnstorableText(what, text)
+
+
+def require_whole(events: Sequence[StoredEvent]) -> None:
+    """Check a stream that was read from its beginning.
+
+    Raises:
+        VersionGap: an event is missing between others. Of one that is missing at the end only the positions tell.
+    """
+    for expected, event in enumerate(events, start=1):
+        if event.version != expected:
+            raise VersionGap(event.stream, expected, event.version)
 
 
 def require_zone(moment: datetime) -> None:

@@ -16,7 +16,7 @@ from events.database import open_database, write_transaction
 from events.facts import SettingsGroupPrepared, SettingsGroupProposed, split_test_stream
 from events.override_facts import OverrideEnvironment, override_stream
 from events.registry import FactRegistry
-from events.store import EventStore, RecordedFact, recorded
+from events.store import EventStore, RecordedFact, StoredEvent, recorded, require_whole
 from projections import changelog, config, current_settings, models, overrides, registry, test_list
 from projections.changelog import ChangelogEntry
 from projections.config import ConfigDocument
@@ -73,6 +73,8 @@ def read_models(
         UnknownFact: the log holds a fact of a newer program.
         CorruptPayload: the log holds a fact that does not decode.
         PositionGap: the log has a hole.
+        VersionGap: a stream has one.
+        LogCutShort, DamagedRow: see `events.errors`.
     """
     engine = open_database("sqlite://")
     try:
@@ -166,7 +168,11 @@ def _facts(
 def _facts_of(
     store: EventStore, fact_registry: FactRegistry, position: int, streams: Sequence[str]
 ) -> list[RecordedFact]:
-    events = [event for stream in streams for event in store.read_stream(stream) if event.position <= position]
+    events: list[StoredEvent] = []
+    for stream in streams:
+        found = store.read_stream(stream)
+        require_whole(found)
+        events += [event for event in found if event.position <= position]
     return [recorded(event, fact_registry) for event in sorted(events, key=lambda event: event.position)]
 
 

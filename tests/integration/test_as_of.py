@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, delete
 
 from events import facts
-from events.errors import UnknownFact
+from events.database import write_transaction
+from events.errors import PositionGap, UnknownFact, VersionGap
 from events.facts import REGISTRY, split_test_stream
 from events.memory_store import MemoryEventStore
 from events.override_facts import UnitForgotten
 from events.registry import FactRegistry
+from events.sql_store import SqlEventStore, events_table
 from projections import changelog, config, current_settings
 from projections import test_list as listing
 from projections.as_of import InForce, in_force, overrides_in_force, read_models
@@ -144,6 +146,19 @@ def test_a_log_that_this_program_cannot_read_is_an_error_and_not_an_answer(model
             read_models(models.store, knows_nothing, position=1, streams=streams),
         ):
             pass
+
+
+@pytest.mark.parametrize("streams", [[split_test_stream(KEY)], None], ids=["of a stream", "of the log"])
+def test_a_hole_is_an_error_and_not_an_answer(sqlite_database: Engine, streams: list[str] | None) -> None:
+    store = SqlEventStore(sqlite_database, REGISTRY)
+    ReadModels(sqlite_database, store=store).append(whole_life())
+    with write_transaction(sqlite_database) as connection:
+        connection.execute(delete(events_table).where(events_table.c.position == 3))
+    with (
+        pytest.raises(VersionGap if streams else PositionGap, match="the log has a hole"),
+        read_models(store, REGISTRY, position=7, streams=streams),
+    ):
+        pass
 
 
 def test_a_position_beyond_the_end_of_the_log_is_its_end() -> None:

@@ -3,8 +3,10 @@
 import pytest
 from sqlalchemy import Engine, delete, insert, update
 
+from commands.aggregates import SPLIT_TESTS
+from commands.execution import Execution
 from events.database import write_transaction
-from events.errors import DamagedRow
+from events.errors import DamagedRow, VersionGap
 from events.facts import REGISTRY, split_test_stream
 from events.sql_store import SqlEventStore, events_table
 from projections import changelog, registry
@@ -15,7 +17,7 @@ from projections.projection import Projection
 from projections.rebuild import rebuild
 from projections.registry import Generation
 from tests.support.histories import KEY, created, whole_life
-from tests.support.read_models import ReadModels
+from tests.support.read_models import BEGINNING, ReadModels
 
 
 def serving(engine: Engine, projection: Projection) -> Generation:
@@ -114,6 +116,15 @@ def test_a_damaged_row_of_sqlite_is_no_outage_and_pauses_every_projection_before
         assert said in found.reason
     with pytest.raises(RebuildFailed, match="DamagedRow"):
         rebuild(engine=sqlite_database, store=models.store, registry=REGISTRY, projection=changelog.PROJECTION)
+
+
+def test_nothing_is_decided_on_a_history_with_a_hole(models: ReadModels) -> None:
+    models.append(whole_life())
+    with write_transaction(models.engine) as connection:
+        connection.execute(delete(events_table).where(events_table.c.position == 3))
+    commands = Execution(SPLIT_TESTS, store=models.store, registry=REGISTRY, now=lambda: BEGINNING)
+    with pytest.raises(VersionGap, match="should go on with version 3 and goes on with 4"):
+        commands.load(KEY)
 
 
 def test_a_damaged_row_is_named_to_whoever_reads_the_log(sqlite_database: Engine) -> None:
