@@ -62,5 +62,6 @@ def is_alive(alive_file: Path) -> bool:
         touched = alive_file.stat().st_mtime
     except FileNotFoundError:
         return False
-    age = time.time() - touched
+    # A file from the future was touched before the clock was set back, and not since: hung, or about to be touched.
+    age = abs(time.time() - touched)
     return age <= MAX_AGE_SECONDS and os.access(alive_file, os.R_OK)

@@ -20,7 +20,7 @@ from consumers.relay import CHECKPOINT as RELAY_CHECKPOINT
 from consumers.relay import Relay
 from events.checkpoints import position_of
 from events.store import EventStore
-from projections import laid_out
+from projections import laid_out, models
 from projections.errors import ProjectionsError
 from projections.registry import generations
 
@@ -135,7 +135,11 @@ class Metrics:
 
 
 def of_projections(store: EventStore) -> Callable[[Connection], Values]:
-    """Return what tells where every projection stands, and every rebuild that is at work."""
+    """Return what tells where every projection stands, and every rebuild that is at work.
+
+    Those of another release, say after a way back from a newer one, are followed by nobody, and no lag of anybody's.
+    """
+    names = {projection.name for projection in models.ALL}
 
     def read(connection: Connection) -> Values:
         known = generations(connection)
@@ -143,7 +147,7 @@ def of_projections(store: EventStore) -> Callable[[Connection], Values]:
         head = store.head()
         yield "usersplit_log_position", {}, head
         for each in known:
-            if each.state != "retired":
+            if each.state != "retired" and each.name in names:
                 labels = {"projection": each.name, "state": "building" if each.state == "building" else "serving"}
                 yield "usersplit_projection_position", labels, each.position
                 yield "usersplit_projection_lag", labels, head - each.position

@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
-from events.database import open_database
+from consumers.agent import Agent
+from events.database import open_database, write_transaction
 from events.facts import REGISTRY
 from events.sql_store import SqlEventStore
+from streams.memory import MemoryBroker
+from streams.topics import CONFIGS, LIFECYCLE, all_topics
 from tests.support.event_stores import BY_ANNA, ORDER, some_facts
+from tests.support.relayed_facts import MOMENT, create, publish, relay_of, store_of
+from tests.support.relayed_records import everything
 from tests.support.released_dumps import environment_with_postgres_programs
 
 ROOT = Path(__file__).parents[2]
@@ -62,3 +67,24 @@ def test_what_was_dumped_by_the_guide_is_restored_by_it(
     with engine.connect() as connection:
         assert set(connection.execute(text(check)).one()) == {4}
     engine.dispose()
+
+
+def test_after_lost_facts_the_guide_fills_topics_and_servers_anew(database: Engine, tmp_path: Path) -> None:
+    store = store_of(database)
+    for key in ("a", "b"):
+        create(store, key)
+        publish(store, key)
+    before = MemoryBroker()
+    before.ensure_topics(all_topics(hit_partitions=1))
+    relay_of(database, before, now=lambda: MOMENT).step()
+
+    (forget,) = blocks("If facts were lost", "sql")
+    with write_transaction(database) as connection:
+        connection.exec_driver_sql(forget)
+    anew = MemoryBroker()
+    anew.ensure_topics(all_topics(hit_partitions=1))
+    relay_of(database, anew, now=lambda: MOMENT).step()
+    Agent(anew, tmp_path).step(timeout_seconds=0)
+    assert {file.name for file in tmp_path.glob("*.json")} >= {"a.json", "b.json"}
+    for topic in (LIFECYCLE, CONFIGS):
+        assert [m.value for m in everything(anew, topic)] == [m.value for m in everything(before, topic)]

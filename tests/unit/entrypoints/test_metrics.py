@@ -26,8 +26,9 @@ from events.errors import VersionConflict
 from events.facts import REGISTRY, SplitTestCreated
 from events.sql_tables import event_counter_table, events_table
 from events.store import Provenance
-from projections import laid_out
+from projections import config, laid_out, registry
 from projections.laid_out import Report
+from projections.projection import Projection
 from streams.memory import MemoryBroker, MemoryProducer
 from streams.messages import Message, OutgoingMessage
 from streams.ports import DeliveryFailed
@@ -104,6 +105,26 @@ def test_a_process_tells_where_the_projections_and_the_relay_stand(sqlite_databa
     assert values['usersplit_projection_lag{projection="config",state="serving"}'] == 1
     assert values['usersplit_projection_position{projection="changelog",state="serving"}'] == 3
     assert values['usersplit_projection_paused{projection="config",state="serving"}'] == 0
+
+
+def test_rebuilds_are_told_apart_and_what_serves_nobody_is_not_told(sqlite_database: Engine) -> None:
+    store, metrics = store_of(sqlite_database), Metrics()
+    create(store, "a")
+    relay_of(sqlite_database, a_broker(), now=a_clock).step()
+    of_another_release = Projection(name="of_another_release", version=1, templates=(), apply=config.PROJECTION.apply)
+    with write_transaction(sqlite_database) as connection:
+        registry.create(connection, config.PROJECTION, number=2, state="building")
+        registry.create(connection, config.PROJECTION, number=3, state="retired")
+        registry.create(connection, of_another_release, number=1, state="live")
+        registry.pause(connection, "changelog", reason="a look at it")
+    metrics.ask_database(sqlite_database, of_projections(store))
+    values = told(metrics)
+    lags = {name: value for name, value in values.items() if name.startswith("usersplit_projection_lag")}
+    assert lags.pop('usersplit_projection_lag{projection="config",state="building"}') == 3
+    assert set(lags.values()) == {0}
+    assert "of_another_release" not in str(lags)
+    paused = {name for name, value in values.items() if name.startswith("usersplit_projection_paused") and value}
+    assert paused == {'usersplit_projection_paused{projection="changelog",state="serving"}'}
 
 
 def test_a_log_that_was_restored_too_old_is_no_lag_of_zero(sqlite_database: Engine) -> None:
