@@ -9,11 +9,12 @@ Compared is what an application waits for: the call that appends to one aggregat
   does not lock: a reader can miss an event then, which is not the same promise.)
 
 Both sides have a database of their own on the same server, warm connections, aggregates of up to 100 events, and
-neither records a command id. Writers are processes. Rounds alternate, and a ratio is the median of the rounds' own
-ratios: what else the machine does in a round slows both sides.
+neither records a command id. Eight writers are eight threads of one process, as those that serve the API are, with one
+store between them; and, beside it, eight processes with a store each, which cannot commit together. Rounds alternate,
+and a ratio is the median of the rounds' own ratios: what else the machine does in a round slows both sides.
 
-The *floor* is the fewest round trips that keep the promise, in a bare loop over psycopg: the same single statement;
-and, for 100 events, the counter and a COPY in a transaction.
+The *floor* is the fewest round trips that keep the promise with a commit an append, in a bare loop over psycopg: the
+same single statement; and, for 100 events, the counter and a COPY in a transaction.
 """
 
 import json
@@ -21,6 +22,7 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -34,7 +36,7 @@ from sqlalchemy import make_url, text
 
 from events.database import open_database
 from events.facts import REGISTRY, CodeDeployed
-from events.postgres_append import parameters_of, statement_for
+from events.postgres_statements import statement_for
 from events.sql_append import Batch
 from events.sql_store import SqlEventStore
 from events.store import Provenance
@@ -72,19 +74,27 @@ class Side(Protocol):
         ...
 
 
-def usersplit(urls: Urls) -> Side:
-    """Return the append of UserSplit's store."""
+NewWriter = Callable[[], Side]
+"""Make one more writer of a process: a thread's own, on the store that the threads share."""
+
+
+def usersplit(urls: Urls) -> NewWriter:
+    """Return writers of UserSplit's store."""
     store = SqlEventStore(open_database(urls.usersplit), REGISTRY)
-    writer = uuid4().hex
 
-    def append(aggregate: int, version: int, count: int) -> None:
-        store.append(f"{writer}/{aggregate}", [FACT] * count, expected_version=version, provenance=BY_ANNA)
+    def new_writer() -> Side:
+        writer = uuid4().hex
 
-    return append
+        def append(aggregate: int, version: int, count: int) -> None:
+            store.append(f"{writer}/{aggregate}", [FACT] * count, expected_version=version, provenance=BY_ANNA)
+
+        return append
+
+    return new_writer
 
 
-def eventsourcing(urls: Urls, *, creates_tables: bool = False) -> Side:
-    """Return the append of the recorder of `eventsourcing`. Two at once cannot create its tables."""
+def eventsourcing(urls: Urls, *, creates_tables: bool = False) -> NewWriter:
+    """Return writers of the recorder of `eventsourcing`. Two at once cannot create its tables."""
     url = make_url(urls.eventsourcing)
     environment = {
         "POSTGRES_DBNAME": str(url.database),
@@ -96,23 +106,27 @@ def eventsourcing(urls: Urls, *, creates_tables: bool = False) -> Side:
     }
     recorder = PostgresFactory(environment).application_recorder()
     payload = REGISTRY.encode(FACT).payload
-    aggregates = dict.fromkeys([0], uuid4())
 
-    def append(aggregate: int, version: int, count: int) -> None:
-        originator = aggregates.setdefault(aggregate, uuid4())
-        recorder.insert_events(
-            [
-                StoredEvent(
-                    originator_id=originator,
-                    originator_version=version + number,
-                    topic="events.facts:CodeDeployed",
-                    state=payload,
-                )
-                for number in range(1, count + 1)
-            ]
-        )
+    def new_writer() -> Side:
+        aggregates = dict.fromkeys([0], uuid4())
 
-    return append
+        def append(aggregate: int, version: int, count: int) -> None:
+            originator = aggregates.setdefault(aggregate, uuid4())
+            recorder.insert_events(
+                [
+                    StoredEvent(
+                        originator_id=originator,
+                        originator_version=version + number,
+                        topic="events.facts:CodeDeployed",
+                        state=payload,
+                    )
+                    for number in range(1, count + 1)
+                ]
+            )
+
+        return append
+
+    return new_writer
 
 
 def _bare_connection(urls: Urls, *, autocommit: bool) -> psycopg.Connection[Any]:
@@ -133,7 +147,8 @@ def bare_statement(urls: Urls) -> Side:
             provenance=BY_ANNA,
             command=None,
         )
-        assert connection.execute(statement_for(batch), parameters_of(batch), prepare=True).fetchone()
+        statement, values = statement_for(batch)
+        assert connection.execute(statement, values, prepare=True).fetchone()
 
     return append
 
@@ -172,55 +187,66 @@ def bare_copy(urls: Urls) -> Side:
     return append
 
 
-SIDES: dict[str, Callable[[Urls], Side]] = {
+SIDES: dict[str, Callable[[Urls], NewWriter]] = {
     "usersplit": usersplit,
     "eventsourcing": eventsourcing,
-    "bare_statement": bare_statement,
-    "bare_copy": bare_copy,
+    "bare_statement": lambda urls: lambda: bare_statement(urls),
+    "bare_copy": lambda urls: lambda: bare_copy(urls),
 }
 
 
-def write_when_told(orders: Connection, urls: Urls) -> None:
-    """Be a writer: for every order (side, events a commit, start, end) append, and answer with how many events."""
-    sides = {name: make(urls) for name, make in SIDES.items()}
-    places = dict.fromkeys(sides, (0, 0))
+class Writer:
+    """One thread's writers of all sides, each at its place in an aggregate of its own."""
 
-    def append(name: str, count: int) -> None:
-        aggregate, version = places[name]
-        sides[name](aggregate, version, count)
-        version += count
-        places[name] = (aggregate, version) if version + count <= STREAM_LENGTH else (aggregate + 1, 0)
+    def __init__(self, new_writers: dict[str, NewWriter]) -> None:
+        self._sides = {name: new_writer() for name, new_writer in new_writers.items()}
+        self._places = dict.fromkeys(self._sides, (0, 0))
+        for name in self._sides:
+            for count in (1, 1, 1, 1, 1, 1, 100):
+                self._append(name, count)
+                self._places[name] = (self._places[name][0] + 1, 0)
 
-    for name in sides:
-        for count in (1, 1, 1, 1, 1, 1, 100):
-            places[name] = (places[name][0] + 1, 0)
-            append(name, count)
-        places[name] = (places[name][0] + 1, 0)
-    orders.send(None)
-    while order := orders.recv():
-        name, count, start, end = order
+    def write(self, name: str, count: int, start: float, end: float) -> int:
+        """Append `count` events again and again from `start` to `end` (monotonic); return how many were appended."""
         time.sleep(max(0.0, start - time.monotonic()))
         appended = 0
         while time.monotonic() < end:
-            append(name, count)
+            self._append(name, count)
             appended += count
-        orders.send(appended)
+        return appended
+
+    def _append(self, name: str, count: int) -> None:
+        aggregate, version = self._places[name]
+        self._sides[name](aggregate, version, count)
+        version += count
+        self._places[name] = (aggregate, version) if version + count <= STREAM_LENGTH else (aggregate + 1, 0)
 
 
-def events_per_second(writers: Sequence[Connection], name: str, count: int) -> float:
-    """Have all `writers` append at once for a while."""
+def write_when_told(orders: Connection, urls: Urls, threads: int) -> None:
+    """Be a process of writers: for every order (threads, side, events a commit, start, end) append; say how much."""
+    new_writers = {name: make(urls) for name, make in SIDES.items()}
+    writers = [Writer(new_writers) for _ in range(threads)]
+    orders.send(None)
+    with ThreadPoolExecutor(threads) as pool:
+        while order := orders.recv():
+            many, *what = order
+            orders.send(sum(pool.map(lambda writer: writer.write(*what), writers[:many])))  # noqa: B023 - ends here
+
+
+def events_per_second(processes: Sequence[Connection], threads: int, name: str, count: int) -> float:
+    """Have `threads` writers in each of `processes` append at once for a while."""
     start = time.monotonic() + 0.05
-    for writer in writers:
-        writer.send((name, count, start, start + SECONDS))
-    return sum(int(writer.recv()) for writer in writers) / SECONDS
+    for process in processes:
+        process.send((threads, name, count, start, start + SECONDS))
+    return sum(int(process.recv()) for process in processes) / SECONDS
 
 
-def compare(writers: Sequence[Connection], count: int, names: Sequence[str]) -> dict[str, list[float]]:
+def compare(processes: Sequence[Connection], threads: int, count: int, names: Sequence[str]) -> dict[str, list[float]]:
     """Return each side's figures, round by round."""
     figures: dict[str, list[float]] = {name: [] for name in names}
     for number in range(ROUNDS):
         for name in names if number % 2 == 0 else reversed(names):
-            figures[name].append(events_per_second(writers, name, count))
+            figures[name].append(events_per_second(processes, threads, name, count))
     return figures
 
 
@@ -247,32 +273,35 @@ def run(server: PostgresServer) -> dict[str, float]:
         urls = Urls(usersplit=ours, eventsourcing=theirs)
         upgrade(ours)
         eventsourcing(urls, creates_tables=True)
-        writers: list[Connection] = []
+        connections: list[Connection] = []
         processes = []
-        for _ in range(WRITERS):
+        for number in range(WRITERS):
             mine, its = context.Pipe()
-            process = context.Process(target=write_when_told, args=(its, urls), daemon=True)
+            threads = WRITERS if number == 0 else 1
+            process = context.Process(target=write_when_told, args=(its, urls, threads), daemon=True)
             process.start()
-            writers.append(mine)
+            connections.append(mine)
             processes.append(process)
-        for writer in writers:
-            writer.recv()  # it is warm
-        for key, many, count, floors in (
-            ("append_1", 1, 1, ["bare_statement"]),
-            ("append_8", WRITERS, 1, ["bare_statement"]),
-            ("append_100", 1, 100, ["bare_statement", "bare_copy"]),
+        for connection in connections:
+            connection.recv()  # it is warm
+        for key, many, threads, count, floors in (
+            ("append_1", 1, 1, 1, ["bare_statement"]),
+            ("append_8", 1, WRITERS, 1, ["bare_statement"]),
+            ("append_8_processes", WRITERS, 1, 1, ["bare_statement"]),
+            ("append_100", 1, 1, 100, ["bare_statement", "bare_copy"]),
         ):
-            figures = compare(writers[:many], count, ["usersplit", "eventsourcing", *floors])
+            figures = compare(connections[:many], threads, count, ["usersplit", "eventsourcing", *floors])
             result[f"{key}_ratio"] = ratio(figures)
             for name, rounds in figures.items():
                 result[f"{key}_{name}_events_per_second"] = round(statistics.median(rounds))
             print(
-                f"{many} writer(s), {count} event(s) a commit: {result[f'{key}_ratio']} times eventsourcing;",
+                f"{many} process(es) of {threads} writer(s), {count} event(s) an append:",
+                f"{result[f'{key}_ratio']} times eventsourcing;",
                 ", ".join(f"{name} {statistics.median(rounds):,.0f}/s" for name, rounds in figures.items()),
                 flush=True,
             )
-        for writer, process in zip(writers, processes, strict=True):
-            writer.send(None)
+        for connection, process in zip(connections, processes, strict=True):
+            connection.send(None)
             process.join()
         check_what_was_written(urls)
     return result

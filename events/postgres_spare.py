@@ -1,8 +1,9 @@
 """Connections to PostgreSQL that are kept beside an engine's pool, for appends of one statement.
 
 To take a connection out of the pool and to give it back costs two thirds of what sending the statement and reading its
-answer do, and where many writers share a machine they feel it. So a few are taken out for good, commit after each
-statement, and are found again by the next append; where more appends run at once, the others use the pool as usual.
+answer do, and where many writers share a machine they feel it. So one is taken out for good, commits after each
+statement, and is found again by the next append. Only where several stores append through one engine at once are there
+more; beyond a few, appends use the pool as usual.
 """
 
 import os

@@ -39,6 +39,15 @@ class Batch:
         )
 
 
+def answers_up_to(position: int, batches: Sequence[Batch]) -> list[Appended]:
+    """Return the answers for `batches` that stand one behind the other in the log and end at `position`."""
+    answers = list[Appended]()
+    for batch in reversed(batches):
+        answers.append(batch.appended_up_to(position))
+        position -= len(batch.facts)
+    return answers[::-1]
+
+
 def append_in_turn(engine: Engine, batch: Batch) -> Appended:
     """Append `batch` or nothing; answer a replayed command as it was answered first.
 

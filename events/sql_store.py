@@ -7,11 +7,13 @@ every reader the right to trust `position`.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Engine, case, func, select
 
 from events import postgres_append, sqlite_append
 from events.database import named_errors
+from events.group_commit import GroupCommit
 from events.registry import EncodedFact, FactRegistry
 from events.sql_append import Batch, append_in_turn, first_answer
 from events.sql_tables import commands_table, event_counter_table, events_table, metadata
@@ -19,7 +21,7 @@ from events.store import Appended, Command, Provenance, StoredEvent, require_sto
 
 __all__ = ["SqlEventStore", "commands_table", "event_counter_table", "events_table", "metadata"]
 
-_APPEND_AT_ONCE: dict[str, Callable[[Engine, Batch], Appended | None]] = {
+_APPEND_AT_ONCE: dict[str, Callable[[Engine, Sequence[Batch]], Sequence[Appended] | None]] = {
     "postgresql": postgres_append.append_at_once,
     "sqlite": sqlite_append.append_at_once,
 }
@@ -31,7 +33,7 @@ class SqlEventStore:
     def __init__(self, engine: Engine, registry: FactRegistry) -> None:
         self._engine = engine
         self._registry = registry
-        self._append_at_once = _APPEND_AT_ONCE[engine.dialect.name]
+        self._at_once = GroupCommit(partial(_APPEND_AT_ONCE[engine.dialect.name], engine))
 
     @property
     def engine(self) -> Engine:
@@ -57,7 +59,7 @@ class SqlEventStore:
             command=command,
         )
         # The short way needs a fact: it is UNIQUE(stream, version) that catches a stream which moved on.
-        at_once = self._append_at_once(self._engine, batch) if batch.facts else None
+        at_once = self._at_once.append(batch) if batch.facts else None
         return at_once or append_in_turn(self._engine, batch)
 
     def answered(self, command_id: str, fingerprint: str) -> Appended | None:

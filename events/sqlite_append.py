@@ -5,6 +5,7 @@ writes until the commit (rule 1 of `events.store`).
 """
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
@@ -27,8 +28,10 @@ _ANSWER = (
 )
 
 
-def append_at_once(engine: Engine, batch: Batch) -> Appended | None:
-    """Append `batch`, which has at least one fact, or nothing. None: nothing was appended; ask `append_in_turn` why.
+def append_at_once(engine: Engine, batches: Sequence[Batch]) -> list[Appended] | None:
+    """Append all of `batches` or nothing. None: nothing was appended; ask `append_in_turn` why.
+
+    Each has at least one fact, and a stream and a command that no other one has.
 
     Raises:
         DatabaseUnavailable: the file cannot be opened or written, or stayed locked for longer than a writer waits.
@@ -37,11 +40,14 @@ def append_at_once(engine: Engine, batch: Batch) -> Appended | None:
     try:
         with named_errors(), driver_connection(engine) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            answer = _append(connection, batch)
-            # Closing the connection instead of committing it rolls back.
-            if answer:
-                connection.execute("COMMIT")
-            return answer
+            answers = list[Appended]()
+            for batch in batches:
+                answer = _append(connection, batch)
+                if answer is None:
+                    return None  # closing the connection instead of committing rolls back
+                answers.append(answer)
+            connection.execute("COMMIT")
+            return answers
     except sqlite3.IntegrityError:
         return None
 

@@ -1,18 +1,21 @@
 """Rule 1: position order is commit order, so that a reader that saw position n has seen everything below it."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from threading import Event
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from events import postgres_append, sql_store
+from events import postgres_append, postgres_statements, sql_store
 from events.database import open_database, write_transaction
 from events.errors import CommandIdReused, VersionConflict
 from events.facts import REGISTRY, SplitTestRejected
+from events.postgres_statements import statement_for, statement_for_all
 from events.sql_append import Batch
 from events.sql_store import SqlEventStore
 from events.store import Appended, Command, StoredEvent
@@ -25,6 +28,7 @@ class WritePath:
     facts: int
     with_command: bool = False
     step_by_step: bool = False
+    among_others: bool = False
 
     def command(self, command_id: str) -> Command | None:
         return Command(command_id=command_id, fingerprint=command_id) if self.with_command else None
@@ -36,6 +40,7 @@ class WritePath:
         pytest.param(WritePath(facts=3, with_command=True), id="facts with a command"),
         pytest.param(WritePath(facts=500), id="a big batch"),
         pytest.param(WritePath(facts=2, with_command=True, step_by_step=True), id="step by step"),
+        pytest.param(WritePath(facts=2, with_command=True, among_others=True), id="as one of several"),
     ]
 )
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> WritePath:
@@ -45,12 +50,18 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wri
         monkeypatch.setattr(sql_store, "_APPEND_AT_ONCE", dict.fromkeys(sql_store._APPEND_AT_ONCE, leave_it))
     else:
         monkeypatch.setattr(sql_store, "append_in_turn", never)
+    if chosen.among_others:
+        # SQLite has no way of its own for it: there each append of several is written as one alone is.
+        monkeypatch.setattr(postgres_append, "statement_for", among_others)
     return chosen
 
 
-def leave_it(engine: Engine, batch: Batch) -> Appended | None:
-    del engine, batch
-    return None
+def leave_it(engine: Engine, batches: Sequence[Batch]) -> None:
+    del engine, batches
+
+
+def among_others(batch: Batch) -> tuple[str, dict[str, Any]]:
+    return statement_for_all([batch])
 
 
 def never(engine: Engine, batch: Batch) -> Appended:
@@ -226,20 +237,21 @@ def test_the_servers_own_isolation_level_changes_nothing(
         assert (first.commit().position, second.commit().position) == (1, 2)
 
 
+@pytest.mark.parametrize("statement_of", [statement_for, among_others])
 def test_the_check_catches_a_store_whose_positions_are_a_bare_sequence(
-    migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    migrated_postgres_url: str, statement_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted violation: positions that are given out at once and not held to the commit."""
     engine = open_database(migrated_postgres_url)
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE SEQUENCE planted")
     planted = "counter AS (SELECT nextval('planted') AS position)"
-    statement_for = postgres_append.statement_for
-    monkeypatch.setattr(
-        postgres_append,
-        "statement_for",
-        lambda batch: statement_for(batch).replace(postgres_append._COUNTER, planted, 1),
-    )
+
+    def without_the_counter_row(batch: Batch) -> tuple[str, dict[str, Any]]:
+        statement, values = statement_of(batch)
+        return statement.replace(postgres_statements._COUNTER, planted, 1), values
+
+    monkeypatch.setattr(postgres_append, "statement_for", without_the_counter_row)
     with HeldWriter(migrated_postgres_url) as first, HeldWriter(migrated_postgres_url) as second:
         first.start("first", facts=1)
         assert first.reaches_its_commit()
