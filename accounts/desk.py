@@ -10,9 +10,10 @@ from accounts.directory import Account, AccountDirectory
 from accounts.errors import AccountClosed, NotSignedIn, WrongPassword
 from accounts.identity import Identity
 from accounts.passwords import Passwords
+from accounts.provider_sessions import ProviderSessions
 from accounts.remembered import RememberedSessions, RememberedTokens
 from accounts.revision import Revision
-from accounts.sessions import Sessions
+from accounts.sessions import Sessions, new_session
 from accounts.signing import SigningKeys, kept_keys
 from accounts.token_uses import TokenUses
 from accounts.tokens import ApiTokens
@@ -47,6 +48,7 @@ class Desk:
         self.revision = Revision()
         self.passwords = passwords or Passwords()
         self.directory = AccountDirectory(engine, self.passwords, now, self.revision)
+        self.provider_sessions = ProviderSessions(engine, self.directory, now, self.revision)
         self.tokens = ApiTokens(engine, now, self.revision)
         self.token_uses = TokenUses(engine, now)
         self._known_tokens = RememberedTokens(
@@ -80,16 +82,26 @@ class Desk:
         self._attempts.note_right(by_name, by_address)
         return account
 
-    def open_session(self, account: Account) -> tuple[Identity, str]:
+    def open_session(self, account: Account, *, issuer: str = "", provider_session: str = "") -> tuple[Identity, str]:
         """Return the identity of an account whose owner was recognized, and the value of the session's cookie.
+
+        With the `provider_session` that an identity provider named, it ends when the provider says that one is over.
 
         Raises:
             AccountClosed: the account is closed.
         """
         if not account.is_active:
             raise AccountClosed(account.name)
-        cookie = self.sessions.write(account.name, account.session_epoch)
-        return Identity(name=account.name, role=account.role), cookie
+        session = new_session(account.name, account.session_epoch)
+        if provider_session:
+            self.provider_sessions.note(
+                session.session_id,
+                account=account.name,
+                issuer=issuer,
+                session=provider_session,
+                until=self._latest_end(),
+            )
+        return Identity(name=account.name, role=account.role), self.sessions.write(session)
 
     def identity_of_session(self, cookie: str) -> Identity | None:
         """Return who signed in with this cookie's session, None if it is forged or over. It asks the database."""
@@ -109,8 +121,12 @@ class Desk:
         if everywhere:
             self.directory.end_sessions(identity.name)
         else:
-            self.directory.end_session(session.session_id, until=self._now() + timedelta(seconds=self.sessions.seconds))
+            self.directory.end_session(session.session_id, until=self._latest_end())
         return identity
+
+    def _latest_end(self) -> datetime:
+        """Return when the cookies that there are now are all too old."""
+        return self._now() + timedelta(seconds=self.sessions.seconds)
 
     def identity_of_token(self, text: str) -> Identity:
         """Return whom an API token speaks for; one that was valid a moment ago is not asked for again.

@@ -14,7 +14,7 @@ from accounts.identity import ROLES, Role
 from accounts.passwords import Passwords
 from accounts.revision import Revision
 from accounts.tables import accounts_table, ended_sessions_table
-from accounts.transactions import Shared, Transactions
+from accounts.transactions import Shared, Transactions, insert_if_new
 from events.errors import VersionConflict
 
 _NAME = re.compile(r"[a-z0-9._+@-]{1,100}")
@@ -106,11 +106,7 @@ class AccountDirectory:
         """End one session, whose cookie is too old `until` then."""
         with self._transactions.writing() as connection:
             connection.execute(delete(ended_sessions_table).where(ended_sessions_table.c.until <= self._now()))
-        try:
-            with self._transactions.writing() as connection:
-                connection.execute(insert(ended_sessions_table).values(session_id=session_id, until=until))
-        except IntegrityError:
-            return  # it was ended twice at once
+            insert_if_new(connection, ended_sessions_table, {"session_id": session_id, "until": until})
         self._revision.move()
 
     def get(self, name: str) -> Account:

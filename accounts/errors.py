@@ -15,6 +15,7 @@ AccountsError
 ├── LastSuperuser      nobody could administer any more
 ├── NoSuchToken        there is no such API token, or it is another person's
 ├── WrongToken         an API token that cannot be made so
+├── WrongLogoutToken   what says that a session at the identity provider is over cannot be trusted
 └── SignInFailed       the company's identity provider did not say who it is, or whom it names is not let in
     ├── SignInDenied         it said no, or the person did
     ├── SignInNotBegun       the answer belongs to no sign-in that this browser began lately
@@ -137,6 +138,15 @@ class WrongToken(AccountsError):
     def __init__(self, detail: str, about: str) -> None:
         super().__init__(detail)
         self.about = about
+
+
+class WrongLogoutToken(AccountsError):
+    """A forged, damaged, outdated or misdirected word that somebody signed out at the identity provider."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the logout token cannot be trusted ({what}); only the identity provider sends one, and each once"
+        )
 
 
 class SignInFailed(AccountsError):

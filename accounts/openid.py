@@ -122,7 +122,12 @@ class OpenIdDesk:
         if answer.error or not answer.code:
             raise SignInDenied(known_error(answer.error))
         claims = self._provider.claims_of(answer.code, redirect_uri=self._redirect_uri, nonce=nonce, verifier=verifier)
-        identity, session = self._desk.open_session(self._account(claims))
+        account, provider_session = self._account(claims), claims.get("sid")
+        identity, session = self._desk.open_session(
+            account,
+            issuer=self.issuer,
+            provider_session=provider_session if isinstance(provider_session, str) else "",
+        )
         return Finished(identity=identity, cookie=session, target=target)
 
     def sign_out_url(self) -> str:
@@ -132,6 +137,15 @@ class OpenIdDesk:
             return self._provider.sign_out_url(back_to=back_to) or back_to
         except ProviderUnavailable:
             return back_to
+
+    def sign_out_by_provider(self, logout_token: str) -> list[str]:
+        """End what the provider says is over, without the person's browser; return whose sessions ended.
+
+        Raises:
+            WrongLogoutToken: it is not the provider's word, or was used before.
+            ProviderUnavailable: its keys cannot be asked for.
+        """
+        return self._desk.provider_sessions.end(self.issuer, self._provider.logout_of(logout_token))
 
     def _begun(self, cookie: str, state: str) -> tuple[str, str, str]:
         match self._keys.read(cookie, salt=_SALT, seconds=BEGUN_SECONDS):

@@ -21,7 +21,8 @@ from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from accounts.errors import ProviderUnavailable, SignInDenied, WrongIdToken
+from accounts.errors import ProviderUnavailable, SignInDenied, WrongIdToken, WrongLogoutToken
+from accounts.openid_logout import Logout, logout_in
 from accounts.origin import is_safe_address
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -31,6 +32,7 @@ CLOCK_SKEW: Final = timedelta(seconds=60)
 """How far the provider's clock may be from ours."""
 
 _KEPT_SECONDS: Final = 3600.0
+_ANEW_SECONDS: Final = 5.0
 _DOWN_SECONDS: Final = 3.0
 _TIMEOUT_SECONDS: Final = 10.0
 _AT_ONCE: Final = 8
@@ -72,6 +74,7 @@ class OpenIdProvider:
         self._documents = Lock()
         self._known: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._down_until = float("-inf")
+        self._anew_from = float("-inf")
 
     def sign_in_url(self, *, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
         """Return where a person signs in; the provider leads back to `redirect_uri`.
@@ -116,6 +119,26 @@ class OpenIdProvider:
         claims = self._validated(id_token, access_token=access_token, nonce=nonce)
         return {**self._told_of_person(access_token, claims["sub"]), **claims}
 
+    def logout_of(self, logout_token: str) -> Logout:
+        """Return whose session at the provider is over, by a token that anybody could have sent.
+
+        Raises:
+            WrongLogoutToken: it is not the provider's word to us.
+            ProviderUnavailable: its keys cannot be asked for.
+        """
+        try:
+            token = self._signed(logout_token)
+            return logout_in(
+                token.header,
+                token.claims,
+                issuer=self.issuer,
+                client_id=self._client_id,
+                now=self._now(),
+                skew=CLOCK_SKEW,
+            )
+        except _UNTRUSTED as error:
+            raise WrongLogoutToken(_named(error)) from error
+
     def _tokens_for(self, code: str, *, redirect_uri: str, verifier: str) -> Mapping[str, Any]:
         endpoint = self._endpoint("token_endpoint")
         proof, fields = self._proof()
@@ -138,13 +161,8 @@ class OpenIdProvider:
         return httpx.Auth(), {"client_id": self._client_id, "client_secret": self._client_secret}
 
     def _validated(self, id_token: str, *, access_token: object, nonce: str) -> Mapping[str, Any]:
-        supported = self._metadata().get("id_token_signing_alg_values_supported") or ["RS256"]
-        registry = JWSRegistry(algorithms=[name for name in ALGORITHMS if name in supported], strict_check_header=False)
         try:
-            try:
-                token = jwt.decode(id_token, self._keys(), registry=registry)
-            except (BadSignatureError, InvalidKeyIdError):  # perhaps its keys are new
-                token = jwt.decode(id_token, self._keys(anew=True), registry=registry)
+            token = self._signed(id_token)
             claims = CodeIDToken(
                 token.claims,
                 token.header,
@@ -156,9 +174,22 @@ class OpenIdProvider:
                 {"nonce": nonce, "client_id": self._client_id, "access_token": access_token},
             )
             claims.validate(now=int(self._now().timestamp()), leeway=int(CLOCK_SKEW.total_seconds()))
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise WrongIdToken(getattr(error, "error", "") or type(error).__name__) from error
+        except _UNTRUSTED as error:
+            raise WrongIdToken(_named(error)) from error
         return dict(claims)
+
+    def _signed(self, text: str) -> jwt.Token:
+        """Return a token that the provider signed; what else it must be is for the caller to see.
+
+        Raises:
+            JoseError, ValueError, TypeError, KeyError: somebody else did, or nobody.
+        """
+        supported = self._metadata().get("id_token_signing_alg_values_supported") or ["RS256"]
+        registry = JWSRegistry(algorithms=[name for name in ALGORITHMS if name in supported], strict_check_header=False)
+        try:
+            return jwt.decode(text, self._keys(), registry=registry)
+        except (BadSignatureError, InvalidKeyIdError):  # perhaps its keys are new
+            return jwt.decode(text, self._keys(anew=True), registry=registry)
 
     def _told_of_person(self, access_token: object, subject: str) -> Mapping[str, Any]:
         """Return the claims that are not in the id_token: many providers keep names and groups for those who ask."""
@@ -198,10 +229,14 @@ class OpenIdProvider:
         with self._documents:
             moment = self._monotonic()
             known = self._known.get(url)
-            if known is not None and not anew and moment - known[0] < _KEPT_SECONDS:
+            is_asked_anew = anew and moment >= self._anew_from
+            if known is not None and not is_asked_anew and moment - known[0] < _KEPT_SECONDS:
                 return known[1]
             if moment < self._down_until:
                 raise ProviderUnavailable("does not answer")
+            if is_asked_anew:
+                # Anybody can send logout tokens of a key that nobody knows, and must not make us ask for each.
+                self._anew_from = moment + _ANEW_SECONDS
             try:
                 with self._asking() as http:
                     answer = http.get(url)
@@ -231,6 +266,14 @@ class OpenIdProvider:
             raise ProviderUnavailable("does not answer with JSON") from error
         finally:
             self._turn.release()
+
+
+_UNTRUSTED: Final = (JoseError, ValueError, TypeError, KeyError)
+"""What the reading of a token ends with that somebody made up."""
+
+
+def _named(error: Exception) -> str:
+    return getattr(error, "error", "") or type(error).__name__
 
 
 _ERRORS: Final = frozenset(

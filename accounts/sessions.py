@@ -28,6 +28,11 @@ class Session:
     session_id: str
 
 
+def new_session(name: str, epoch: int) -> Session:
+    """Return a session that has begun just now."""
+    return Session(name=name, epoch=epoch, session_id=secrets.token_urlsafe(9))
+
+
 class Sessions:
     """Writes and reads session cookies.
 
@@ -45,9 +50,9 @@ class Sessions:
         self.seconds = seconds
         self.cookie = SAFE_COOKIE if over_https else COOKIE
 
-    def write(self, name: str, epoch: int) -> str:
-        """Return the value of the cookie of a new session."""
-        return self.keys.sign([name, epoch, secrets.token_urlsafe(9)], salt=_SALT)
+    def write(self, session: Session) -> str:
+        """Return the value of a session's cookie."""
+        return self.keys.sign([session.name, session.epoch, session.session_id], salt=_SALT)
 
     def read(self, cookie: str) -> Session | None:
         """Return what the cookie says, None where it is forged, damaged or too old."""

@@ -53,6 +53,26 @@ secrets_table = Table(
     Column("value", Text, nullable=False),
 )
 
+provider_sessions_table = Table(
+    "provider_sessions",
+    metadata,
+    # A session here that began with one at the identity provider, by the hash of what the provider calls its own.
+    Column("session_id", Text, primary_key=True),
+    Column("provider_session", Text, nullable=False, index=True),
+    Column("account", Text, nullable=False),
+    # When the cookie is too old anyway, and this line can go.
+    Column("until", UtcDateTime, nullable=False, index=True),
+)
+
+used_logout_tokens_table = Table(
+    "used_logout_tokens",
+    metadata,
+    # The provider's word that a session is over, by a hash: it counts once.
+    Column("token", Text, primary_key=True),
+    # When it is too old anyway, and this line can go.
+    Column("until", UtcDateTime, nullable=False, index=True),
+)
+
 ended_sessions_table = Table(
     "ended_sessions",
     metadata,

@@ -13,7 +13,8 @@ from fastapi.openapi.utils import get_openapi
 from accounts.sessions import COOKIE
 
 _PUBLIC: Final = frozenset({"/health", "/ready"})
-_OPEN_TO_STRANGERS: Final = frozenset({"/api/v1/session"})
+_OPEN_TO_STRANGERS: Final = ("/api/v1/session", "/api/v1/session/openid")
+"""Operations by which strangers come in and go, with all below them."""
 
 _SCHEMES: Final = {
     "token": {"type": "http", "scheme": "bearer", "description": "An API token"},
@@ -95,7 +96,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas.pop(unused, None)
     document["security"] = [{name: []} for name in _SCHEMES]
     for path, method, operation in _operations(document):
-        if path in _PUBLIC or path in _OPEN_TO_STRANGERS:
+        if path in _PUBLIC or path.startswith(_OPEN_TO_STRANGERS):
             operation["security"] = []
         responses = operation["responses"]
         for status in _statuses(path, method, operation):

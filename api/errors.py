@@ -81,6 +81,7 @@ STATUS_OF: Final[Mapping[type[Exception], int]] = MappingProxyType(
         projections_errors.NothingToResume: 409,
         projections_errors.RebuildSuperseded: 409,
         accounts_errors.AccountsError: 422,
+        accounts_errors.WrongLogoutToken: 400,
         accounts_errors.NotSignedIn: 401,
         accounts_errors.WrongPassword: 401,
         accounts_errors.SignInFailed: 403,

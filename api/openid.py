@@ -3,18 +3,19 @@
 from collections.abc import Callable
 from typing import Annotated, Final, TypeAlias
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from accounts.errors import AccountsError, SignInFailed
 from accounts.openid import BEGUN_COOKIE, BEGUN_SECONDS, Answer, Finished, OpenIdDesk
-from api.audit import note_identity, note_refusal, note_sign_in
+from api.audit import note_change, note_identity, note_refusal, note_sign_in
 from api.errors import problem, status_of
 from api.refusals import NoIdentityProvider
 from api.signing_in import SIGN_OUT, is_secure, set_session_cookie
 
 PLACE: Final = "/api/v1/session/openid"
 CALLBACK: Final = f"{PLACE}/callback"
+LOGOUT: Final = f"{PLACE}/logout"
 """What is registered at the provider, behind our public address."""
 
 RefusalPage: TypeAlias = Callable[[int, str], Response]
@@ -70,6 +71,24 @@ def finish(request: Request, state: Word = "", code: Word = "", error: Word = ""
 def sign_out(request: Request) -> Response:
     """Lead a browser that has signed out here to where it signs out at the provider. Nothing changes here."""
     return RedirectResponse(_openid(request).sign_out_url(), status_code=303)
+
+
+@router.post(LOGOUT, summary="Signed out at the identity provider", response_class=Response)
+def back_channel_logout(request: Request, logout_token: Annotated[str, Form()] = "") -> Response:
+    """End the sessions of somebody who signed out there: OpenID Connect Back-Channel Logout 1.0.
+
+    Its server asks, which has no cookie and no API token of ours: the signature of the logout token lets it in.
+    """
+    not_kept = {"Cache-Control": "no-store"}
+    try:
+        names = _openid(request).sign_out_by_provider(logout_token)
+    except AccountsError as error:
+        # Whatever it is: the specification knows no other status.
+        note_refusal(request, 400, type(error).__name__, str(error))
+        return problem(400, type(error).__name__, str(error), headers=not_kept)
+    for name in names:
+        note_change(request, f"sessions of {name} ended by the identity provider")
+    return Response(headers=not_kept)
 
 
 def _openid(request: Request) -> OpenIdDesk:

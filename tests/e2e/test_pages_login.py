@@ -164,3 +164,28 @@ def test_a_person_signs_in_and_out_with_the_company_s_identity_provider(pages: P
         at_the_provider("u2")
         expect(page.get_by_role("alert")).to_contain_text("nothing in your 'groups' stands for a role here")
         expect(page.get_by_role("heading", name="Sign in to UserSplit")).to_be_visible()
+
+
+def test_who_signs_out_at_the_company_s_identity_provider_is_signed_out_here_too(pages: Pages, node: str) -> None:
+    with (
+        pages.stranger() as page,
+        pages.signed_in("ann") as ann,
+        identity_provider(node, public_url=pages.url, port=pages.provider_port) as provider,
+    ):
+        provider.knows("u3", preferred_username="Petra", groups=["product"])
+        page.goto("/")
+        page.get_by_role("link", name="Sign in with Example ID").click()
+        page.get_by_placeholder("Enter any login").fill("u3")
+        page.get_by_placeholder("and password").fill("anything")
+        page.get_by_role("button", name="Sign-in").click()
+        page.get_by_role("button", name="Continue").click()
+        expect(page.locator(".us-me")).to_contain_text("petra · manager")
+
+        there = page.context.new_page()
+        there.goto(f"{provider.issuer}/session/end")
+        there.get_by_role("button", name="Yes, sign me out").click()
+        page.wait_for_url(re.compile("/login$"))  # by itself
+        page.goto("/me")
+        page.wait_for_url(re.compile("/login"))
+        ann.reload()
+        expect(ann.locator(".us-me")).to_contain_text("ann · manager")

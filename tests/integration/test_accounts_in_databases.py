@@ -9,7 +9,8 @@ import pytest
 from alembic import command
 from sqlalchemy import Engine, text
 
-from accounts.errors import AccountExists, LastSuperuser
+from accounts.errors import AccountExists, LastSuperuser, WrongLogoutToken
+from accounts.openid_logout import Logout
 from accounts.signing import kept_keys, replace_kept_key
 from accounts.tokens import said_of_use
 from events.database import open_database, write_transaction
@@ -54,6 +55,32 @@ def test_people_come_and_go_the_same_way_in_every_database(database: Engine) -> 
     assert desk.identity_of_token(text).name == "root"
     desk.token_uses.write()
     assert [token.last_used_at for token in desk.tokens.of("root")] == [clock.moment]
+
+
+def test_the_provider_s_word_that_comes_twice_at_once_counts_once_in_every_database(database: Engine) -> None:
+    clock = MovedClock()
+    desk = open_desk(database, clock)
+    account = desk.directory.create_for_subject("nina", "viewer", issuer="https://id", subject="1")
+    _, cookie = desk.open_session(account, issuer="https://id", provider_session="laptop \0")
+    _, other = desk.open_session(account, issuer="https://id", provider_session="phone")
+    desk.sign_out(cookie)  # what is over already does not get in the way
+    until = clock.moment + timedelta(minutes=5)
+
+    def tell(token_id: str) -> list[str]:
+        logout = Logout(token_id=token_id, subject="1", session="laptop \0", until=until)
+        try:
+            return desk.provider_sessions.end("https://id", logout)
+        except WrongLogoutToken:
+            return []
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(tell, ["first"] * 4))
+    assert sorted(told) == [[], [], [], ["nina"]]
+    assert tell("second \0") == ["nina"]
+    assert desk.identity_of_session(other) is not None
+    logout = Logout(token_id="third", subject="1", session="", until=until)  # noqa: S106 - an id
+    assert desk.provider_sessions.end("https://id", logout) == ["nina"]
+    assert desk.identity_of_session(other) is None
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -17,7 +17,7 @@ from accounts.desk import Desk
 from accounts.openid import OpenIdDesk
 from accounts.openid_people import PeopleRules
 from accounts.openid_provider import OpenIdProvider
-from api.openid import CALLBACK, PLACE
+from api.openid import CALLBACK, LOGOUT, PLACE
 from entrypoints.backbone import now
 from tests.support.served import Program, program
 
@@ -70,6 +70,8 @@ def identity_provider(node: str, *, public_url: str = PUBLIC_URL, port: int = 0)
         "client_secret": CLIENT_SECRET,
         "redirect_uris": [public_url + CALLBACK],
         "post_logout_redirect_uris": [f"{public_url}/login"],
+        "backchannel_logout_uri": public_url + LOGOUT,
+        "backchannel_logout_session_required": True,
     }
     with program(
         node, "identity_provider.mjs", [json.dumps({"client": client, "people": {}, "port": port})]

@@ -23,6 +23,7 @@ PUBLIC: Final = {
     ("GET", "/api/v1/session/openid"),
     ("GET", "/api/v1/session/openid/callback"),
     ("GET", "/api/v1/session/openid/sign-out"),
+    ("POST", "/api/v1/session/openid/logout"),
     ("a mount, which this test does not look into", "/registry"),
 }
 """What a stranger may ask. Whoever adds a line here says why in the route's docstring."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
@@ -54,7 +55,9 @@ def world(peopled_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -
 def ask(api: Api, case: Case[Any]) -> Any:
     """Send a made-up request as the superuser, whose rights let every endpoint be reached."""
     sent = case.as_transport_kwargs(base_url="http://testserver")
-    body = {"content": sent["data"]} if sent.get("data") is not None else {}
+    # A form comes as a dict, everything else that is no JSON as bytes.
+    data = sent.get("data")
+    body = {} if data is None else {"data" if isinstance(data, dict) else "content": data}
     body |= {"json": sent["json"]} if "json" in sent else {}
     headers = {**dict(sent.get("headers") or {}), **api.headers("root")}
     return api.client.request(sent["method"], sent["url"], params=sent.get("params"), headers=headers, **body)
@@ -90,7 +93,10 @@ def hold(api: Api, operation: APIOperation[Any, Any, Any, Any], mode: Generation
     def answers_as_described(case: Case[Any], key: str) -> None:
         if "key" in (case.path_parameters or {}):
             case.path_parameters["key"] = key
-        answer = ask(api, case)
+        try:
+            answer = ask(api, case)
+        except httpx.InvalidURL:
+            reject()  # an address longer than any client sends
         case.validate_response(answer, checks=CHECKS)
         seen.answered[mode, answer.status_code // 100] += 1
         if answer.status_code < 300:

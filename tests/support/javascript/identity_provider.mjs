@@ -20,9 +20,12 @@ const provider = new Provider(issuer, {
     email: ["email", "email_verified"],
   },
   cookies: { keys: ["a key for trying out"] },
-  features: { rpInitiatedLogout: { enabled: true } },
+  features: { rpInitiatedLogout: { enabled: true }, backchannelLogout: { enabled: true } },
+  // It tells nobody on loopback of a logout, where we are: what guards it against that is left out.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   findAccount: (_, name) => ({ accountId: name, claims: async () => ({ sub: name, ...people[name] }) }),
 });
+provider.on("backchannel.error", (_, error) => console.error("nobody was told of a logout:", error));
 server.on("request", provider.callback());
 console.log(JSON.stringify({ event: "listening", issuer }));
 for await (const line of createInterface({ input: process.stdin })) {

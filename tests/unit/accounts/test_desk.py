@@ -27,7 +27,7 @@ from accounts.errors import (
 )
 from accounts.identity import PERMISSIONS, Identity
 from accounts.passwords import Passwords
-from accounts.sessions import Sessions
+from accounts.sessions import Sessions, new_session
 from accounts.signing import SigningKeys
 from accounts.tables import accounts_table, ended_sessions_table, tokens_table
 from events.database import open_database
@@ -123,7 +123,7 @@ def test_a_signed_cookie_of_another_shape_is_nobodys() -> None:
 
 def test_a_session_ends_with_its_age() -> None:
     sessions = Sessions(SigningKeys(lambda: ["s" * 32], lambda: 0), seconds=-1)
-    assert sessions.read(sessions.write("ann", 0)) is None
+    assert sessions.read(sessions.write(new_session("ann", 0))) is None
 
 
 def test_signing_out_ends_the_session_wherever_its_cookie_is_and_no_other(desk: Desk, engine: Engine) -> None:
