@@ -20,7 +20,7 @@ from events.store import EventStore
 from projections import current_settings, laid_out, overrides, preparation_steps
 from streams.groups import ConsumerGroups
 from streams.ports import StreamError
-from streams.topics import HITS, LIFECYCLE
+from streams.topics import HIT_REPORTS, HITS, LIFECYCLE
 from warehouse.errors import WarehouseError
 from web.consumer_standings import ConsumerStanding, ConsumerState
 
@@ -56,7 +56,8 @@ class ConsumerStandings:
         self._now = now
         self._stored = stored
         self._looking = Lock()
-        self._dimensions_moved: tuple[Mapping[int, int], datetime] = {}, now()
+        # By topic: the offsets as they were seen last, and since when.
+        self._moved: dict[str, tuple[Mapping[int, int], datetime]] = {}
 
     def read(self) -> Sequence[ConsumerStanding]:
         """Return them, those of the log first."""
@@ -74,7 +75,11 @@ class ConsumerStandings:
         return [
             *found,
             self._group("bi-sink", "hits into BI", BI_SINK_GROUP),
-            self._dimensions(now),
+            self._exported(now, "dimensions", "tests, settings groups and changes into BI", LIFECYCLE, "facts"),
+            # One process, two topics: either can be stuck while the other goes on.
+            self._exported(
+                now, "dimensions (hit reports)", "what servers say of lost hits into BI", HIT_REPORTS, "reports"
+            ),
             self._group("code-deployed", "the first production hit of a test becomes a fact", CODE_DEPLOYED_GROUP),
         ]
 
@@ -100,26 +105,30 @@ class ConsumerStandings:
             advice=_IS_IT_RUNNING if state == "nobody reads" else "",
         )
 
-    def _dimensions(self, now: datetime) -> ConsumerStanding:
-        does = "tests, settings groups and changes into BI"
+    def _exported(self, now: datetime, name: str, does: str, topic: str, unit: str) -> ConsumerStanding:
+        """Return how far a topic is in the warehouse, which keeps its offsets with what it stores."""
+
+        def unknown(why: str) -> ConsumerStanding:
+            return ConsumerStanding(name=name, does=does, state="not known", behind=None, unit=unit, advice=why)
+
         if self._groups is None or self._stored is None:
-            advice = _NO_KAFKA if self._groups is None else _NO_WAREHOUSE
-            return ConsumerStanding(name="dimensions", does=does, state="not known", behind=None, advice=advice)
+            return unknown(_NO_KAFKA if self._groups is None else _NO_WAREHOUSE)
         try:
-            offsets = self._stored(LIFECYCLE)
-            behind = self._groups.unread(LIFECYCLE, offsets)
+            offsets = self._stored(topic)
+            behind = self._groups.unread(topic, offsets)
         except (StreamError, WarehouseError) as error:
-            return ConsumerStanding(name="dimensions", does=does, state="not known", behind=None, advice=str(error))
+            return unknown(str(error))
         with self._looking:
-            if offsets != self._dimensions_moved[0]:
-                self._dimensions_moved = dict(offsets), now
-            moved_at = self._dimensions_moved[1]
+            if topic not in self._moved or offsets != self._moved[topic][0]:
+                self._moved[topic] = dict(offsets), now
+            moved_at = self._moved[topic][1]
         is_late = bool(behind) and now - moved_at > _LATE
         return ConsumerStanding(
-            name="dimensions",
+            name=name,
             does=does,
             state="late" if is_late else "behind" if behind else "up to date",
             behind=behind,
+            unit=unit,
             since=moved_at if is_late else None,
             advice=_IS_IT_RUNNING if is_late else "",
         )

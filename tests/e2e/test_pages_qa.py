@@ -135,7 +135,8 @@ def what_the_store_did_is_on_every_page(page: Page) -> None:
     page.goto("/timeline")
     expect(page.get_by_role("row", name=re.compile("What may a coconut cost.*In Dev"))).to_be_visible()
     page.goto("/operations")
-    for consumer in ("relay", "preparer", "override-expiry", "bi-sink", "dimensions", "code-deployed"):
+    consumers = ["relay", "preparer", "override-expiry", "bi-sink", "dimensions tests,", "code-deployed"]
+    for consumer in (*consumers, r"dimensions \(hit reports\)"):
         expect(page.get_by_role("row", name=re.compile(f"^{consumer} .*up to date"))).to_be_visible()
 
 

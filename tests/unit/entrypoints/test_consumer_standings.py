@@ -18,7 +18,7 @@ from streams.groups import ConsumerGroups, GroupStanding
 from streams.memory import MemoryBroker
 from streams.messages import OutgoingMessage
 from streams.ports import BrokerAway
-from streams.topics import HITS, LIFECYCLE, all_topics
+from streams.topics import HIT_REPORTS, HITS, LIFECYCLE, all_topics
 from warehouse.errors import WarehouseDown
 from web.consumer_standings import ConsumerStanding
 
@@ -99,18 +99,30 @@ def test_a_sink_is_behind_by_the_hits_that_it_did_not_commit(backbone: Backbone)
     assert read(backbone, broker)["bi-sink"].state == "up to date"
 
 
-def test_the_dimensions_are_behind_by_the_facts_that_the_warehouse_has_not_stored(backbone: Backbone) -> None:
+DIMENSIONS = {"dimensions": (LIFECYCLE, "facts"), "dimensions (hit reports)": (HIT_REPORTS, "reports")}
+
+
+@pytest.mark.parametrize("name", DIMENSIONS)
+def test_the_dimensions_are_behind_by_what_the_warehouse_has_not_stored_of_either_topic(
+    backbone: Backbone, name: str
+) -> None:
+    topic, unit = DIMENSIONS[name]
     broker = MemoryBroker()
     broker.ensure_topics(all_topics(hit_partitions=1))
-    broker.producer().send([OutgoingMessage(topic=LIFECYCLE, key=b"button", value=b"fact") for _ in range(3)])
-    (partition,) = {number for (_, number), end in broker.log_reader(LIFECYCLE).end_offsets().items() if end}
+    broker.producer().send([OutgoingMessage(topic=topic, key=b"button", value=b"fact") for _ in range(3)])
+    (partition,) = {number for (_, number), end in broker.log_reader(topic).end_offsets().items() if end}
     moment, stored = now(), {partition: 1}
-    standings = ConsumerStandings(backbone, broker, now=lambda: moment, stored={LIFECYCLE: stored}.__getitem__)
+    offsets: dict[str, dict[int, int]] = {LIFECYCLE: {}, HIT_REPORTS: {}, topic: stored}
+    standings = ConsumerStandings(backbone, broker, now=lambda: moment, stored=offsets.__getitem__)
 
     def dimensions() -> ConsumerStanding:
-        return next(each for each in standings.read() if each.name == "dimensions")
+        found = {each.name: each for each in standings.read()}
+        (other,) = DIMENSIONS.keys() - {name}
+        assert (found[other].state, found[other].behind) == ("up to date", 0)
+        return found[name]
 
     assert (dimensions().state, dimensions().behind, dimensions().since) == ("behind", 2, None)
+    assert dimensions().unit == unit
     seen_at, moment = moment, moment + timedelta(minutes=3)
     stuck = dimensions()
     assert (stuck.state, stuck.behind, stuck.since) == ("late", 2, seen_at)
@@ -122,20 +134,37 @@ def test_the_dimensions_are_behind_by_the_facts_that_the_warehouse_has_not_store
     assert (dimensions().state, dimensions().behind) == ("up to date", 0)
 
 
+def test_one_topic_that_goes_on_does_not_hide_that_the_other_is_stuck(backbone: Backbone) -> None:
+    broker = MemoryBroker()
+    broker.ensure_topics(all_topics(hit_partitions=1))
+    for topic in (LIFECYCLE, HIT_REPORTS):
+        broker.producer().send([OutgoingMessage(topic=topic, key=b"button", value=b"x") for _ in range(9)])
+    moment, offsets = now(), {LIFECYCLE: {0: 1}, HIT_REPORTS: {0: 1}}
+    standings = ConsumerStandings(backbone, broker, now=lambda: moment, stored=offsets.__getitem__)
+    for number in range(2, 5):
+        standings.read()
+        offsets[LIFECYCLE] = {0: number}
+        moment += timedelta(minutes=1)
+    states = {each.name: each.state for each in standings.read() if each.name in DIMENSIONS}
+    assert states == {"dimensions": "behind", "dimensions (hit reports)": "late"}
+
+
 def test_without_the_warehouse_the_dimensions_are_not_known_and_it_is_said_why(backbone: Backbone) -> None:
     broker = MemoryBroker()
     broker.ensure_topics(all_topics(hit_partitions=1))
-    assert "USERSPLIT_KAFKA_BOOTSTRAP_SERVERS" in read(backbone)["dimensions"].advice
-    unknown = read(backbone, broker)["dimensions"]
-    assert (unknown.state, unknown.behind) == ("not known", None)
-    assert "USERSPLIT_WAREHOUSE_URL" in unknown.advice
+    for name in DIMENSIONS:
+        assert "USERSPLIT_KAFKA_BOOTSTRAP_SERVERS" in read(backbone)[name].advice
+        unknown = read(backbone, broker)[name]
+        assert (unknown.state, unknown.behind) == ("not known", None)
+        assert "USERSPLIT_WAREHOUSE_URL" in unknown.advice
 
     def away(topic: str) -> Mapping[int, int]:
         raise WarehouseDown(f"no answer about {topic}")
 
     found = ConsumerStandings(backbone, broker, now=now, stored=away).read()
-    (down,) = [each for each in found if each.name == "dimensions"]
-    assert (down.state, "no answer" in down.advice) == ("not known", True)
+    down = {each.name: each for each in found if each.name in DIMENSIONS}
+    assert {each.state for each in down.values()} == {"not known"}
+    assert {name: DIMENSIONS[name][0] in each.advice for name, each in down.items()} == dict.fromkeys(DIMENSIONS, True)
 
 
 def test_the_expiry_of_overrides_is_behind_by_the_units_of_which_something_has_ended(backbone: Backbone) -> None:
