@@ -124,6 +124,10 @@ def leader_lock(engine: Engine, name: str) -> LeaderLock:
     return FileLeaderLock(Path(f"{engine.url.database}.{name}.lock"))
 
 
+def _nothing() -> None:
+    """Do nothing while another process leads."""
+
+
 class Leadership:
     """Does a piece of work while it holds a lock, and waits for the lock while another process has it.
 
@@ -136,8 +140,15 @@ class Leadership:
         self._name = name
         self._lock = lock
 
-    def run(self, stop: Event, work: Callable[[Event], None], *, retry_seconds: float = 1.0) -> None:
-        """Call `work(over)` whenever the lock can be had, until `stop` is set.
+    def run(
+        self,
+        stop: Event,
+        work: Callable[[Event], None],
+        *,
+        standing_by: Callable[[], object] = _nothing,
+        retry_seconds: float = 1.0,
+    ) -> None:
+        """Call `work(over)` whenever the lock can be had, until `stop` is set; `standing_by()` each time it cannot.
 
         `over` is set when it is time to stop or when the lead is lost; the work must return soon after, and asks it in
         every round, which is the process's sign of life. A database that is away is waited for: nobody takes a lead
@@ -151,6 +162,8 @@ class Leadership:
                     self.leads = True
                     with self._watched(stop) as over:
                         work(over)
+                else:
+                    standing_by()
             except DATABASE_AWAY as error:
                 if told.is_due(str(error)):
                     _log.warning("the %s waits for the database: %s", self._name, error)

@@ -110,6 +110,8 @@ class Relay:
         self._last_heartbeat: datetime | None = None
         self._over = Event()
         self._told = Repeated()
+        # Documents on their way to Kafka, of whose arrival nothing is certain yet.
+        self._doubtful: set[str] = set()
 
     @property
     def leads(self) -> bool:
@@ -135,6 +137,7 @@ class Relay:
             reached = events[-1].position
             names = sorted({name for event in events for name in documents.names_of(event.stream)})
             changed = self._changed_documents(names, after=position, until=reached)
+            self._doubtful.update(document.key for document in changed)
             self._send(
                 [
                     *(lifecycle_record(event, source=self._source) for event in events),
@@ -143,6 +146,7 @@ class Relay:
             )
             with write_transaction(self._engine) as connection:
                 checkpoints.move(connection, CHECKPOINT, expected=position, to=reached)
+            self._doubtful.clear()
             position = reached
         self._beat(position)
         self._position = position
@@ -157,11 +161,16 @@ class Relay:
             requests = republish_requests.waiting(connection, limit=_REPUBLISHED_AT_ONCE)
         if not requests:
             return 0
+        position = self._checkpoint() if self._position is None else self._position
         with self._engine.connect() as connection:
             wanted = documents.get_many(connection, sorted(requests))
+        self._doubtful.update(document.key for document in wanted)
         self._send([config_record(document) for document in wanted])
         with write_transaction(self._engine) as connection:
+            # It stays where it is. Where it does not stand there, somebody has sent newer documents meanwhile.
+            checkpoints.move(connection, CHECKPOINT, expected=position, to=position)
             republish_requests.fulfilled(connection, requests)
+        self._doubtful.clear()
         _log.info("sent %d config documents again", len(wanted))
         return len(wanted)
 
@@ -170,6 +179,7 @@ class Relay:
 
         def work(over: Event) -> None:
             self._over = over
+            self._ask_for_doubtful()
             try:
                 self._relay_until(over, idle_seconds, retry_seconds)
             except CheckpointMoved as error:
@@ -177,7 +187,7 @@ class Relay:
             finally:
                 self.close()
 
-        self._leadership.run(stop, work, retry_seconds=retry_seconds)
+        self._leadership.run(stop, work, standing_by=self._ask_for_doubtful, retry_seconds=retry_seconds)
 
     def close(self) -> None:
         """Let go of the producer. Idempotent."""
@@ -199,6 +209,18 @@ class Relay:
                     if self._told.is_due(str(error)):
                         _log.error("the relay starts again from its checkpoint: %s", error)
                     over.wait(retry_seconds)
+
+    def _ask_for_doubtful(self) -> None:
+        """Have documents sent again that may have come behind newer ones of a relay that has taken over.
+
+        Readers that follow pass over such a one by its position. But compaction keeps the last record of a key, and a
+        new server would have nothing else.
+        """
+        if self._doubtful:
+            with write_transaction(self._engine) as connection:
+                republish_requests.request(connection, sorted(self._doubtful), at=self._now())
+            _log.warning("%d config documents may have come late and will be sent again", len(self._doubtful))
+            self._doubtful.clear()
 
     def _checkpoint(self) -> int:
         with self._engine.connect() as connection:

@@ -1,5 +1,6 @@
 """Config documents that somebody asked a relay to send again."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from time import monotonic, sleep
@@ -10,11 +11,14 @@ from sqlalchemy.exc import OperationalError
 
 from consumers import republish_requests
 from events.database import write_transaction
+from events.errors import CheckpointMoved
+from streams.messages import OutgoingMessage
 from streams.ports import DeliveryFailed
 from tests.support.relayed_facts import (
     create,
     publish,
     relay_of,
+    start,
     store_of,
 )
 from tests.support.relayed_records import NOW, FailingBroker, a_broker, a_clock, ask_again, documents
@@ -44,6 +48,30 @@ def test_a_wish_that_was_renewed_while_it_was_fulfilled_is_fulfilled_again(sqlit
     with write_transaction(sqlite_database) as connection:
         republish_requests.fulfilled(connection, known)
         assert list(republish_requests.waiting(connection, limit=10)) == ["a"]
+
+
+def test_a_relay_that_was_overtaken_while_it_sent_again_leaves_the_wish_to_the_one_that_leads(
+    sqlite_database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, broker = store_of(sqlite_database), a_broker()
+    create(store, "a")
+    publish(store, "a")
+    relay = relay_of(sqlite_database, broker, now=a_clock)
+    relay.step()
+    ask_again(sqlite_database, "a")
+    original = relay._send
+
+    def overtaken(records: Sequence[OutgoingMessage]) -> None:
+        start(store, "a")
+        assert relay_of(sqlite_database, broker, now=a_clock).step() == 1
+        original(records)
+
+    monkeypatch.setattr(relay, "_send", overtaken)
+    with pytest.raises(CheckpointMoved):
+        relay.republish()
+    assert [(d["key"], d["position"]) for d in documents(broker)] == [("a", 4), ("a", 5), ("a", 4)]
+    assert relay_of(sqlite_database, broker, now=a_clock).republish() == 1
+    assert documents(broker)[-1]["position"] == 5
 
 
 def test_a_wish_survives_a_failed_delivery(sqlite_database: Engine) -> None:
