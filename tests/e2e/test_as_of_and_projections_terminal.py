@@ -67,6 +67,14 @@ def test_a_moment_is_the_position_that_the_log_had_reached(published: Terminal) 
     assert "was no split test" in published.refused("as-of", "green_button", "--at", "2020-01-01T00:00Z")
 
 
+def test_dates_are_those_of_the_moment_that_is_asked_about(published: Terminal) -> None:
+    published.done("start", "green_button")
+    visit = ("--user", "42", "--split-group", "7", "--attribute", "country_id=50")
+    during, over = (as_of(published, "--at", at, *visit)["answer"] for at in ("2035-12-31", "2036-01-02"))
+    assert during["variant"] in {"control", "green"}
+    assert (over["variant"], during["reason"] == over["reason"]) == (None, False)
+
+
 def test_a_stranger_sees_what_they_could_have_seen_then_and_may_see_today(published: Terminal) -> None:
     assert "In Dev" in published.done("as-of", "green_button", "--position", "4", "--as", "bob")
     refused = published.refused("as-of", "green_button", "--position", "3", "--as", "bob")

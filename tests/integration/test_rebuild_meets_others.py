@@ -3,8 +3,9 @@
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from time import monotonic
 
 import pytest
 from sqlalchemy import Connection, Engine
@@ -19,7 +20,7 @@ from projections.errors import RebuildSuperseded
 from projections.progress import Progress
 from projections.projection import Tables
 from projections.rebuild import rebuild
-from tests.support.histories import whole_life
+from tests.support.histories import created, whole_life
 from tests.support.read_models import ReadModels
 
 MODEL = changelog.PROJECTION
@@ -88,6 +89,53 @@ def test_a_rebuild_that_is_taken_over_while_it_makes_indexes_says_so(database: E
     with pytest.raises(RebuildSuperseded):
         rebuild(engine=database, store=models.store, registry=REGISTRY, projection=MODEL, progress=start_another)
     assert known(models) == [(3, "live")]
+
+
+def test_nobody_moves_the_old_rows_on_while_the_new_ones_are_brought_to_where_they_stand(
+    on_postgres: ReadModels,
+) -> None:
+    models = on_postgres
+    models.given(*whole_life())
+    waited: list[bool] = []
+
+    with ThreadPoolExecutor(1) as threads:
+
+        class Followed(SqlEventStore):
+            """When the switch reads what is left, a projector wants to go on."""
+
+            is_switching = False
+
+            @property
+            def engine(self) -> Engine:
+                if self.is_switching and not waited:
+                    models.append([created("latest")])
+                    catching_up = threads.submit(models.projector.catch_up)
+                    waited.append(waits_for_a_lock(models.engine, catching_up))
+                return super().engine
+
+        store = Followed(models.engine, REGISTRY)
+
+        def overtake(progress: Progress) -> None:
+            if progress.stage == "switching":
+                models.given(created("late"))
+                store.is_switching = True
+
+        rebuild(engine=models.engine, store=store, registry=REGISTRY, projection=MODEL, progress=overtake)
+    assert waited == [True]
+    models.projector.catch_up()
+    assert len(models.stored()["changelog"]) == models.store.head()
+
+
+def waits_for_a_lock(engine: Engine, work: Future[int]) -> bool:
+    """Wait until `work` waits for a lock, or is done; say which."""
+    deadline = monotonic() + 60
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while not work.done():
+            assert monotonic() < deadline
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'projections'::regclass"
+            if connection.exec_driver_sql(waiting).scalar_one():
+                return True
+    return False
 
 
 def test_readers_do_not_queue_behind_a_rebuild_that_waits_for_one_of_them(
