@@ -61,7 +61,7 @@ class EndlessTest(WrongSettings):
     """The end is mandatory: endless tests cloud every other test's overlaps, and their code is never removed."""
 
     def __init__(self) -> None:
-        super().__init__("a test cannot be endless; give ends_at, for example 2026-06-01")
+        super().__init__("a test cannot be endless; give its end (ends_at), for example 2026-06-01")
 
 
 class WrongMoment(WrongSettings):
@@ -84,8 +84,8 @@ class EndsBeforeStart(WrongSettings):
     """The range of dates is empty."""
 
     def __init__(self, starts_at: datetime, ends_at: datetime) -> None:
-        start, end = starts_at.isoformat(), ends_at.isoformat()
-        super().__init__(f"the end ({end}) does not come after the start ({start}); give a later ends_at")
+        start, end = (f"{at:%Y-%m-%d %H:%M:%S} UTC" for at in (starts_at, ends_at))
+        super().__init__(f"the end ({end}) does not come after the start ({start}); give a later end")
 
 
 class ConditionsTooLong(WrongSettings):

@@ -25,7 +25,7 @@ def moment(at: datetime) -> str:
 @lru_cache(maxsize=2500)
 def percent(groups: int) -> str:
     """Return the percent of users that `groups` of the 2400 split groups are: 24 are 1 %."""
-    rounded = round(Decimal(groups) / _GROUPS_PER_PERCENT, 2).normalize()
+    rounded = round(Decimal(groups) / _GROUPS_PER_PERCENT, 3).normalize()
     return f"{rounded:f} %"
 
 

@@ -29,6 +29,9 @@ class ConditionBuilder:
         self._tree = Group()
         self._marks: dict[int, ui.label] = {}
         self._places: dict[int, tuple[ui.element, ui.toggle]] = {}
+        self._shown = ""
+        self.is_understood = True
+        """Whether what was typed as text is conditions; if not, `document` is what was there before."""
         try:
             self._tree = condition_tree.from_document(document, catalog)
         except ConditionsError:
@@ -37,12 +40,12 @@ class ConditionBuilder:
             self._clicks = ui.element("div").classes("us-tight")
             with ui.expansion("As text", icon="code").classes("w-full").style("width: 100%") as text:
                 self._text = (
-                    ui.textarea("JSON of the conditions; [] is everybody")
+                    ui.textarea("JSON of the conditions; [] is everybody", on_change=self._take_text)
+                    .without_auto_validation()
                     .props("outlined autogrow input-class=mono spellcheck=false debounce=300")
                     .style("width: 100%")
                 )
-                ui.button("Use this text", on_click=self._take_text).props("flat dense")
-            text.on_value_change(lambda event: self._show_text() if event.value else None)
+            text.on_value_change(self._unfold)
         self._draw()
 
     @property
@@ -75,6 +78,7 @@ class ConditionBuilder:
         """
         if changed is not None:
             self._fill(changed)
+        self._show_text()
         self._changed(self.document)
 
     def _group(self, group: Group, parent: Group | None) -> None:
@@ -221,19 +225,32 @@ class ConditionBuilder:
             condition_tree.with_operator(question, operator)
             self._tell(parent)
 
+    def _unfold(self) -> None:
+        """Show the text when it is unfolded; folded away, text that is no conditions is gone: what is seen counts."""
+        was_understood = self.is_understood
+        self._show_text()
+        if not was_understood:
+            self._changed(self.document)
+
     def _show_text(self) -> None:
-        self._text.value = condition_tree.to_json_text(self.document)
-        self._text.error = None
+        # In this order: a new value tells `_take_text` of itself.
+        self._shown = condition_tree.to_json_text(self.document)
+        self._text.value = self._shown
+        self.is_understood, self._text.error = True, None
 
     def _take_text(self) -> None:
-        try:
-            self._tree = condition_tree.from_json_text(self._text.value or "", self._catalog)
-        except ConditionsError as error:
-            self._text.error = sentence(error)
+        if self._text.value == self._shown:
             return
-        self._text.error = None
-        self._draw()
-        self._tell()
+        self._shown = self._text.value or ""
+        try:
+            tree = condition_tree.from_json_text(self._shown, self._catalog)
+        except ConditionsError as error:
+            self.is_understood, self._text.error = False, sentence(error)
+        else:
+            self.is_understood, self._text.error = True, None
+            self._tree = tree
+            self._draw()
+        self._changed(self.document)
 
 
 def _typed(text: str, definition: Filter) -> str:

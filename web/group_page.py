@@ -149,7 +149,7 @@ class _Group:
                 return
             builder.show_problem("", "")
             wrong.text = ""
-            save.enable()
+            save.set_enabled(builder.is_understood)
             self._count(document)
 
         document: list[Any] = msgspec.json.decode(group.conditions)

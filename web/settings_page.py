@@ -138,11 +138,12 @@ class SettingsPage:
         is_shown = self._builder.show_problem(checked.conditions_path, wrong)
         self._conditions_problem.text = "" if is_shown else wrong
         self._variants.show_problems(problems, checked.of_variants)
-        self._propose_button.set_enabled(checked.proposal is not None)
+        can_be_proposed = checked.proposal is not None and self._builder.is_understood
+        self._propose_button.set_enabled(can_be_proposed)
         if self._live is not None:
             self._live.edited(self._edit(checked))
         if self._preview is not None:
-            self._preview.edited(can_be_proposed=checked.proposal is not None)
+            self._preview.edited(can_be_proposed=can_be_proposed)
 
     def _edit(self, checked: Checked) -> Edit | None:
         if checked.conditions is None:

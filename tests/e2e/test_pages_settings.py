@@ -1,5 +1,6 @@
 """What the settings page says of edits before anything is proposed: live numbers, and the preview."""
 
+import json
 import re
 
 from playwright.sync_api import expect
@@ -55,6 +56,40 @@ def test_numbers_of_users_follow_the_conditions_as_they_are_edited(pages: Pages)
         page.keyboard.press("Escape")
         expect(page.locator("[data-live=users]")).to_have_text(f"at most {spain:,}")
         expect(live).to_contain_text("An upper bound: no column of the users table holds “Platform”")
+
+
+def test_conditions_typed_as_text_count_as_they_are_typed_and_hold_a_proposal_up_while_they_are_none(
+    pages: Pages,
+) -> None:
+    settle(pages, "typed", settings("control", "red", year=2043))
+    with pages.signed_in("ann") as page:
+        page.goto("/tests/typed/settings")
+        page.get_by_role("button", name="As text").click()
+        text = page.get_by_label("JSON of the conditions")
+        propose = page.get_by_role("button", name="Propose these settings")
+        expect(text).to_have_value("[]")
+        text.fill('[{"filter": "contry_id", "operator": "in", "value": ["50"]}]')
+        expect(page.get_by_text("Did you mean country_id?")).to_be_visible()
+        expect(propose).to_be_disabled()
+        expect(page.get_by_role("button", name="Preview", exact=True)).to_be_disabled()
+
+        text.fill(json.dumps(RUSSIA))
+        expect(page.get_by_label("Filter", exact=True)).to_have_value("Country of the profile")
+        expect(text).to_have_value(json.dumps(RUSSIA))
+        page.get_by_role("button", name="Condition", exact=True).click()
+        expect(text).to_have_value(re.compile("is_test_user"))
+
+        text.fill("[")
+        expect(propose).to_be_disabled()
+        page.get_by_role("button", name="As text").click()
+        expect(propose).to_be_enabled()
+        expect(page.get_by_label("Filter", exact=True)).to_have_count(2)
+
+        page.get_by_role("button", name="As text").click()
+        text.fill(json.dumps(RUSSIA))
+        propose.click()
+        page.wait_for_url(of_test("typed"))
+        expect(page.get_by_text("Country of the profile is one of Russia").first).to_be_visible()
 
 
 def test_a_preview_tells_estimate_overlaps_effects_and_moves_and_is_marked_when_it_is_of_an_earlier_edit(

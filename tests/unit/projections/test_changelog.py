@@ -103,11 +103,11 @@ def test_a_further_proposal_shows_what_differs_from_the_one_before(models: ReadM
         ("end", "2026-06-01 00:00 UTC", "2026-06-02 12:00 UTC"),
         ("conditions", "is_test_user = Yes", "everybody"),
         ("variant control", "50 % (control)", "40 % (control)"),
-        ("variant blue", "", "3.33 %"),
+        ("variant blue", "", "3.333 %"),
         ("variant red", "50 %", ""),
     )
     assert last(models).sentence.startswith("Proposed settings group 2. Against settings group 1: end 2026-06-01")
-    assert "variant blue (none) → 3.33 %" in last(models).sentence
+    assert "variant blue (none) → 3.333 %" in last(models).sentence
 
 
 def test_conditions_that_todays_rules_refuse_are_shown_as_json(models: ReadModels) -> None:
