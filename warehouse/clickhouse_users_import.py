@@ -7,6 +7,7 @@ or nothing of it, and one that was killed has changed nothing. What such a one l
 
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -61,29 +62,28 @@ def import_into_clickhouse(
         WarehouseRefused: the file or the table does not fit, or somebody else wrote meanwhile; nothing is changed.
         WarehouseDown: ClickHouse cannot write; run it again.
     """
-    export = UsersFile(path, id_column, split_group)
-    made = ", ".join(
-        f"{quoted(name)} {_type(kind) if name == id_column else f'Nullable({_type(kind)})'}"
-        for name, kind in export.types.items()
-        if name != split_group
-    )
-    database.write(
-        f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({made}, {quoted(split_group)} Nullable(Int16)) "
-        f"ENGINE = MergeTree ORDER BY {quoted(id_column)}"
-    )
-    renewal = _Renewal(database, table, id_column=id_column, split_group=split_group)
-    try:
-        renewal.begin(export.names)
-        for batch in export.batches(batch_users):
-            renewal.stage(batch)
-            progress(min(renewal.lines, export.total), export.total)
-        if renewal.lines:
-            renewal.finish()
-        progress(export.total, export.total)
-    finally:
-        renewal.clear()
-        export.close()
-    return export.total
+    with closing(UsersFile(path, id_column, split_group)) as export:
+        made = ", ".join(
+            f"{quoted(name)} {_type(kind) if name == id_column else f'Nullable({_type(kind)})'}"
+            for name, kind in export.types.items()
+            if name != split_group
+        )
+        database.write(
+            f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({made}, {quoted(split_group)} Nullable(Int16)) "
+            f"ENGINE = MergeTree ORDER BY {quoted(id_column)}"
+        )
+        renewal = _Renewal(database, table, id_column=id_column, split_group=split_group)
+        try:
+            renewal.begin(export.names)
+            for batch in export.batches(batch_users):
+                renewal.stage(batch)
+                progress(min(renewal.lines, export.total), export.total)
+            if renewal.lines:
+                renewal.finish()
+            progress(export.total, export.total)
+        finally:
+            renewal.clear()
+        return export.total
 
 
 def backfill_clickhouse(

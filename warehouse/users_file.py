@@ -1,6 +1,7 @@
 """A file of users, CSV or Parquet, read in batches by a DuckDB of its own, whichever database holds the users."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ _READERS: Final = {".csv": "read_csv", ".gz": "read_csv", ".parquet": "read_parq
 
 
 class UsersFile:
-    """The users in a file.
+    """The users in a file, open until it is closed.
 
     Attributes:
         types: the type of each column in DuckDB's words, by its name.
@@ -34,18 +35,26 @@ class UsersFile:
         if reader is None:
             raise WarehouseRefused(f"{path} is neither .csv, .csv.gz nor .parquet; export the users as one of these")
         self._path = path
-        self._connection = duckdb.connect(":memory:")
         self._source = f"{reader}('{str(path).replace(chr(39), chr(39) * 2)}')"
+        self._id = id_column
+        self._open = ExitStack()
+        self._connection = self._open.enter_context(duckdb.connect(":memory:"))
+        try:
+            self._look(split_group)
+        except BaseException:
+            self.close()
+            raise
+
+    def _look(self, split_group: str) -> None:
         try:
             described = self._connection.execute(f"DESCRIBE SELECT * FROM {self._source}").fetchall()  # noqa: S608
         except duckdb.Error as error:
-            raise WarehouseRefused(f"{path} cannot be read: {error}") from error
+            raise WarehouseRefused(f"{self._path} cannot be read: {error}") from error
         self.types = {str(name): str(type_) for name, type_, *_ in described}
-        if id_column not in self.types:
-            raise WarehouseRefused(f"{path} has no column {id_column}; name the identifier of users so")
+        if self._id not in self.types:
+            raise WarehouseRefused(f"{self._path} has no column {self._id}; name the identifier of users so")
         self.names = list(self.types)
-        self.attributes = [name for name in self.names if name not in {id_column, split_group}]
-        self._id = id_column
+        self.attributes = [name for name in self.names if name not in {self._id, split_group}]
         with translated():
             counted = self._connection.execute(f"SELECT count(*) FROM {self._source}")  # noqa: S608
             self.total = int(counted.fetchall()[0][0])
@@ -58,6 +67,7 @@ class UsersFile:
         """
         with translated():
             reader = self._connection.sql(f"SELECT * FROM {self._source}").to_arrow_reader(batch_users)  # noqa: S608
+        self._open.callback(reader.close)
         while (batch := self._next(reader)) is not None:
             frame = pl.DataFrame(batch)
             if frame[self._id].null_count():
@@ -72,4 +82,4 @@ class UsersFile:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        self._open.close()

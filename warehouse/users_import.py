@@ -8,6 +8,7 @@ transactions, has an importer of its own: `warehouse.clickhouse_users_import`.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,8 +51,7 @@ def import_into_duckdb(
         WarehouseDown: the database cannot write; run it again.
     """
     name = quoted(table)
-    export = UsersFile(path, id_column, split_group)
-    with translated_duckdb():
+    with closing(UsersFile(path, id_column, split_group)) as export, translated_duckdb():
         cursor = database.cursor()
         kinds = {**{each: export.types[each] for each in export.names}, split_group: "SMALLINT"}
         made = ", ".join(f"{quoted(each)} {kind}" for each, kind in kinds.items())
@@ -65,7 +65,6 @@ def import_into_duckdb(
                 cursor.unregister("imported_users")
             done = min(done + batch_users, export.total)
             progress(done, export.total)
-        export.close()
         return export.total
 
 
@@ -85,21 +84,23 @@ def import_into_postgres(
         WarehouseRefused, WarehouseDown: as `import_into_duckdb`.
     """
     name = quoted(table)
-    export = UsersFile(path, id_column, split_group)
-    kinds = {**{each: _POSTGRES_TYPES.get(kind, kind) for each, kind in export.types.items()}, split_group: "smallint"}
-    made = ", ".join(
-        f"{quoted(each)} {kind}{' PRIMARY KEY' if each == id_column else ''}" for each, kind in kinds.items()
-    )
-    with translated_postgres(), database.engine.begin() as connection:
-        connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {name} ({made})")
-    done = 0
-    for batch in export.batches(batch_users):
+    with closing(UsersFile(path, id_column, split_group)) as export:
+        kinds = {
+            **{each: _POSTGRES_TYPES.get(kind, kind) for each, kind in export.types.items()},
+            split_group: "smallint",
+        }
+        made = ", ".join(
+            f"{quoted(each)} {kind}{' PRIMARY KEY' if each == id_column else ''}" for each, kind in kinds.items()
+        )
         with translated_postgres(), database.engine.begin() as connection:
-            _copy_batch(connection, batch, name, id_column, export.attributes)
-        done = min(done + batch_users, export.total)
-        progress(done, export.total)
-    export.close()
-    return export.total
+            connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {name} ({made})")
+        done = 0
+        for batch in export.batches(batch_users):
+            with translated_postgres(), database.engine.begin() as connection:
+                _copy_batch(connection, batch, name, id_column, export.attributes)
+            done = min(done + batch_users, export.total)
+            progress(done, export.total)
+        return export.total
 
 
 def _merge(name: str, id_column: str, names: Sequence[str], attributes: Sequence[str]) -> str:

@@ -24,6 +24,11 @@ FIRST = (
     'user_id,name,country_id,is_paying,seen_at\n1,Anna,50,true,2026-05-01 10:00:00\n2,"O\'Neil, Jr",,false,\n3,,68,,\n'
 )
 SECOND = 'user_id,name,country_id,is_paying,seen_at\n2,"O""Neil",77,true,\n4,"",7,false,\n'
+OPEN_FILES = Path("/proc/self/fd")
+
+
+def open_files() -> list[Path]:
+    return [link.resolve() for link in OPEN_FILES.iterdir()]
 
 
 class Users:
@@ -169,6 +174,20 @@ def test_a_broken_line_is_told_by_its_number(users: Users, tmp_path: Path) -> No
     (tmp_path / "broken.csv").write_text(f"user_id,country_id\n{lines}30001,x\n")
     with pytest.raises(WarehouseRefused, match="Line: 30002"):
         users.imported(tmp_path / "broken.csv")
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="the system does not list a process's open files")
+def test_a_file_that_is_refused_in_the_middle_is_let_go(users: Users, tmp_path: Path) -> None:
+    export = tmp_path / "users.csv"
+    lines = "".join(f"{number},50\n" for number in range(100_000))
+    export.write_text(f"user_id,country_id\n{lines}" + ",50\n" * 3000)
+    with pytest.raises(WarehouseRefused, match="a line has no user_id") as of_the_file:
+        users.imported(export, batch_users=2048)
+    assert export not in open_files(), str(of_the_file.value)
+    export.write_text(f"user_id,shoe_size\n{lines}")
+    with pytest.raises(WarehouseRefused, match="shoe_size") as of_the_table:
+        users.imported(export, batch_users=2048)
+    assert export not in open_files(), str(of_the_table.value)
 
 
 def test_a_column_that_the_users_lack_is_refused_by_its_name(users: Users, tmp_path: Path) -> None:
