@@ -191,6 +191,13 @@ class ConfigFiles:
         known = self._positions.get(key, -1)
         if document.position == known and self._files.hold(name, document.content):
             return False
+        if (self._directory / name).is_dir():
+            # Whose it is, nobody knows. Ending here would keep all other tests from being laid out.
+            _log.error(
+                "%s is a folder, so the document of %s is not laid out; take it away", self._directory / name, key
+            )
+            self._unreadable.add(key)
+            return False
         if document.position < known:
             _log.error(
                 "%s was at position %d and the topic has nothing newer than %d: the file was damaged, or the topic was "

@@ -133,6 +133,14 @@ def test_a_rebuild_waits_for_a_reader_before_it_drops_the_tables(models: ReadMod
         assert changelog.entries(connection, KEY) == before
 
 
+def test_tables_stay_for_a_reader_that_has_begun_and_not_read_yet(models: ReadModels) -> None:
+    models.given(*LIFE)
+    model = changelog.PROJECTION
+    with reading_of(models).connection() as connection:
+        rebuild(engine=models.engine, store=models.store, registry=REGISTRY, projection=model)
+        assert len(changelog.entries(connection, KEY)) == len(LIFE)
+
+
 def test_who_asks_without_a_reading_finds_the_tables_all_the_same(models: ReadModels) -> None:
     models.given(created())
     with models.engine.connect() as connection:

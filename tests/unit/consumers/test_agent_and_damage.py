@@ -36,8 +36,8 @@ def beat(broker: MemoryBroker, position: int, at: object) -> None:
     broker.producer().send([OutgoingMessage(topic=CONFIGS, key=HEARTBEAT_KEY, value=json.dumps(heartbeat).encode())])
 
 
-def document(position: int) -> bytes:
-    shape = {"format": 1, "kind": "split_test", "key": "a", "position": position, "status": "running"}
+def document(position: int, key: str = "a") -> bytes:
+    shape = {"format": 1, "kind": "split_test", "key": key, "position": position, "status": "running"}
     return json.dumps(shape).encode()
 
 
@@ -95,6 +95,27 @@ def test_a_position_that_was_made_up_is_neither_believed_nor_reported(broker: Me
     agent.step()
     assert (tmp_path / "a.json").read_bytes() == document(3)
     assert told[-1] == (3, {"a": 3})
+
+
+def test_a_folder_in_the_place_of_a_file_keeps_no_other_test_from_being_laid_out(
+    broker: MemoryBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.json" / "kept").mkdir(parents=True)
+    (tmp_path / "b.json").write_text("torn")
+    told: list[dict[str, int]] = []
+    agent = Agent(broker, tmp_path, tell=lambda _, tests: told.append(dict(tests)))
+    for key in ("a", "b"):
+        broker.producer().send([OutgoingMessage(topic=CONFIGS, key=key.encode(), value=document(3, key))])
+    agent.step()
+    assert agent.ready
+    assert (tmp_path / "b.json").read_bytes() == document(3, "b")
+    assert told[-1] == {"b": 3}, "the test is red for this server"
+    assert "a.json is a folder" in caplog.text
+    (tmp_path / "a.json" / "kept").rmdir()
+    (tmp_path / "a.json").rmdir()
+    broker.producer().send([OutgoingMessage(topic=CONFIGS, key=b"a", value=document(4))])
+    agent.step()
+    assert told[-1] == {"a": 4, "b": 3}
 
 
 @pytest.mark.parametrize(
