@@ -33,7 +33,8 @@ from domain.people import Actor
 from entrypoints.backbone import Backbone, migrate
 from events.database import write_transaction
 from projections.laid_out import Report, record
-from tests.support.pages import ARGUMENTS, PASSWORD, QUICK_PASSWORDS, answers, chromium_place, free_port, process
+from tests.support.chromium import ARGUMENTS, chromium_place
+from tests.support.pages import PASSWORD, QUICK_PASSWORDS, answers, free_port, process
 from tests.support.terminal import wait_until
 
 REQUEST = Request(actor=Actor(name="ann"))

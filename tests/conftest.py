@@ -20,6 +20,7 @@ _FIXTURES: Final = (
     "tests.support.kafka",
     "tests.support.brokers",
     "tests.support.served",
+    "tests.support.chromium",
     "tests.support.pages",
     "tests.support.api",
 )

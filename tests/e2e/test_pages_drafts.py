@@ -42,7 +42,7 @@ def session(pages: Pages, name: str) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # the pages last as long, and a module may be come back to
 def ask(pages: Pages) -> Iterator[Callable[[str, str], httpx.Response]]:
     """Ask for a page as somebody; ann's test was withdrawn, and bob's test overlaps with it."""
     with ExitStack() as stack:

@@ -49,7 +49,7 @@ ADDRESSES: Final = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # the pages last as long, and a module may be come back to
 def filled(pages: Pages) -> Pages:
     """Pages with something on each of them."""
     settle(pages, "everywhere", SETTINGS, managers=["bob", "a.manager.with.a.long.name@department.example"])

@@ -11,13 +11,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(640)
 @pytest.mark.real_kafka
 @pytest.mark.real_postgres
 @pytest.mark.usefixtures("kafka", "postgres_server")  # which say why, where there are none
 def test_whoever_is_killed_bi_holds_what_was_accepted_and_not_dropped_once() -> None:
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.soak", "1"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=380
+        [sys.executable, "-m", "tests.soak", "1"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=620
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     figures = json.loads(finished.stdout.splitlines()[-1])

@@ -1,6 +1,5 @@
 """The pages in a real browser: `serve` and the preparer as processes of their own, Chromium driven by Playwright."""
 
-import asyncio
 import os
 import re
 import shutil
@@ -20,7 +19,7 @@ import duckdb
 import httpx
 import pytest
 from argon2 import PasswordHasher
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from accounts.desk import Desk
 from accounts.identity import Role
@@ -38,20 +37,15 @@ from events.facts import (
 )
 from events.sql_store import SqlEventStore
 from events.store import EventStore, Provenance
+from tests.support.chromium import PATIENCE_MILLISECONDS
 from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET
 from tests.support.terminal import ROOT, wait_until
-from tests.support.tiers import remember
 from warehouse.duckdb_users import DuckDbUsers
 from warehouse.generated_users import generate_duckdb
 
 PASSWORD: Final = "a sentence rather than a word"  # noqa: S105 - of accounts that exist for a test
-CHROMIUM: Final = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
-ARGUMENTS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 USERS: Final = 20_000
 """So many users there are to be counted."""
-PATIENCE_MILLISECONDS: Final = 60_000
-"""How long a page may take to do anything. Where all is well nobody waits for it, and a busy machine is no fault."""
-_TEST_SECONDS: Final = 600
 # A hash that is worth a password takes 50 ms; those of these tests guard nothing.
 QUICK_PASSWORDS: Final = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
@@ -196,63 +190,6 @@ def fill(page: Page, label: str, value: str) -> None:
 def of_test(key: str) -> Callable[[str], bool]:
     """Return whether an address is the overview of a test."""
     return lambda url: re.search(rf"/tests/{re.escape(key)}$", url) is not None
-
-
-def chromium_place() -> str | None:
-    """Return where a Chromium is on this machine, None if none is known."""
-    return os.environ.get("USERSPLIT_TEST_CHROMIUM") or next((path for path in CHROMIUM if Path(path).exists()), None)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests in a browser the time that their waits may take together."""
-    for item in items:
-        if "chromium" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(_TEST_SECONDS))
-
-
-@contextmanager
-def _out_of_the_loop(item: pytest.Item) -> Iterator[None]:
-    # Playwright's event loop counts as running in this thread for as long as the browser is open, and asyncio.run
-    # refuses to begin another one. Other tests may come behind those of the pages, by the will of who shares them out.
-    running = asyncio._get_running_loop()
-    if running is None or "chromium" in getattr(item, "fixturenames", ()):
-        yield
-        return
-    asyncio._set_running_loop(None)
-    try:
-        yield
-    finally:
-        asyncio._set_running_loop(running)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    with _out_of_the_loop(item):
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    with _out_of_the_loop(item):
-        return (yield)
-
-
-@pytest.fixture(scope="session")
-def chromium(pytestconfig: pytest.Config) -> Iterator[Browser]:
-    """A real Chromium; where none is installed, the tests that need it are skipped, or fail with REQUIRE_REAL=1."""
-    place = chromium_place()
-    if place is None:
-        remember(pytestconfig, "Chromium", "missing, the tests of the pages were skipped")
-        reason = "the pages are tested in a real Chromium: apt-get install chromium, or set USERSPLIT_TEST_CHROMIUM"
-        if os.environ.get("REQUIRE_REAL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    remember(pytestconfig, "Chromium", "real, headless")
-    expect.set_options(timeout=PATIENCE_MILLISECONDS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=place, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from entrypoints.console import console
 from entrypoints.demo import COLORS, MANAGER, PASSWORD, PRICING, Demo
-from tests.support.pages import ARGUMENTS, chromium_place
+from tests.support.chromium import ARGUMENTS, chromium_place
 
 PLACE: Final = Path(__file__).parents[2] / "docs" / "screenshots"
 WIDE: Final = {"width": 1280, "height": 800}
