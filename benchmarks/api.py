@@ -34,7 +34,8 @@ from urllib.request import Request, urlopen
 import numpy as np
 
 from accounts.desk import Desk
-from entrypoints.backbone import Backbone, migrate, now
+from entrypoints.backbone import Backbone, migrate
+from entrypoints.clock import now
 from events import facts
 from events.facts import split_test_stream
 from events.store import Provenance

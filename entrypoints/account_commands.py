@@ -10,7 +10,8 @@ from accounts.desk import Desk
 from accounts.identity import ROLES
 from accounts.signing import replace_kept_key
 from accounts.tokens import said_of_use
-from entrypoints.backbone import now, open_backbone
+from entrypoints.backbone import open_backbone
+from entrypoints.clock import now
 from entrypoints.console import DataTable, console, plain
 from entrypoints.settings import AccountSettings
 from events.database import named_errors

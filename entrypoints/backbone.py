@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import TypeAlias
@@ -31,6 +30,7 @@ from consumers.preparer import Preparer
 from consumers.user_group_counting import UserGroupCounting
 from domain.allocation.audience_counts import NobodyCounted
 from domain.allocation.balanced import allocate
+from entrypoints.clock import now
 from events.database import named_errors, open_database
 from events.facts import REGISTRY
 from events.registry import FactRegistry
@@ -72,11 +72,6 @@ class NoPlaceForDatabase(Exception):
 
     def __init__(self, directory: Path, detail: str) -> None:
         super().__init__(f"{directory} cannot be made: {detail}. Check USERSPLIT_DATABASE_URL")
-
-
-def now() -> datetime:
-    """Return the present moment, aware, UTC: the only clock of the application."""
-    return datetime.now(UTC)
 
 
 def draw_seed() -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from threading import Lock
 
-from entrypoints.parts import BiWarehouse, open_warehouse, traffic_of
+from entrypoints.databases import BiWarehouse, open_warehouse, traffic_of
 from warehouse.traffic import HitTraffic, Span, UnitsShown, VariantTraffic
 
 

@@ -4,7 +4,6 @@ Commands are loaded when they are called, so that `healthy` (asked every ten sec
 warehouse to look at a file.
 """
 
-import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final
 import click
 from dotenv import load_dotenv
 
+from entrypoints.on_demand import load
 from entrypoints.visible import visible
 
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -113,8 +113,7 @@ class TeachingGroup(click.Group):
         place = _PLACES.get(cmd_name)
         if place is None:
             return None
-        module, _, attribute = place.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command: click.Command = load(place)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

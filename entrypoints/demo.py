@@ -23,7 +23,7 @@ from accounts.desk import Desk
 from accounts.identity import Role
 from commands.split_tests import Request
 from domain.people import Actor
-from entrypoints.backbone import now
+from entrypoints.clock import now
 from entrypoints.console import plain
 from entrypoints.demo_load import InForce, Shown, Visitors
 from entrypoints.demo_numbers import NumbersDiffer, compare

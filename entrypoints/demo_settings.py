@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from entrypoints.backbone import now
+from entrypoints.clock import now
 
 
 def conditions(*countries: int) -> list[Any]:

@@ -27,9 +27,10 @@ from consumers.override_expiry import OverrideExpiry
 from consumers.projector import follow
 from consumers.relay import CHECKPOINT as RELAY_CHECKPOINT
 from consumers.relay import Relay
-from entrypoints.backbone import Backbone, migrate, now
+from entrypoints.backbone import Backbone, migrate
+from entrypoints.clock import now
+from entrypoints.databases import traffic_of
 from entrypoints.metrics import Metrics
-from entrypoints.parts import traffic_of
 from entrypoints.serve import serve
 from entrypoints.settings import ServeSettings
 from entrypoints.threads import Crew

@@ -9,8 +9,8 @@ import click
 from consumers.hit_reports import LostHits, all_reports
 from consumers.hit_reports import lost_hits as sums_of
 from entrypoints.console import DataTable, console
+from entrypoints.kafka import open_broker
 from entrypoints.moments import moment_of
-from entrypoints.parts import open_broker
 from entrypoints.settings import KafkaSettings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

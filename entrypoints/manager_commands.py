@@ -13,8 +13,8 @@ import click
 from commands.split_tests import Request, SplitTestCommands
 from domain.people import Actor
 from entrypoints.backbone import Backbone, open_backbone
+from entrypoints.databases import open_users
 from entrypoints.estimate_lines import estimate_lines
-from entrypoints.parts import open_users
 from entrypoints.settings import TerminalSettings
 from entrypoints.visible import visible
 from events.database import named_errors

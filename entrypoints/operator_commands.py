@@ -8,7 +8,8 @@ from rich.table import Table
 from consumers import dead_letters as letters
 from entrypoints import backbone as wiring
 from entrypoints.console import DataTable, console
-from entrypoints.parts import open_broker, open_warehouse
+from entrypoints.databases import open_warehouse
+from entrypoints.kafka import open_broker
 from entrypoints.settings import KafkaSettings, MigrateSettings, WarehouseSettings
 from entrypoints.visible import visible
 from streams.topics import all_topics

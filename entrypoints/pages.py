@@ -9,7 +9,8 @@ from accounts.identity import Identity
 from accounts.openid import OpenIdDesk
 from api.nowhere import Nowhere
 from api.openid import PLACE
-from entrypoints.backbone import Backbone, now
+from entrypoints.backbone import Backbone
+from entrypoints.clock import now
 from entrypoints.consumer_standings import ConsumerStandings
 from entrypoints.projection_operations import ProjectionOperations
 from events.facts import REGISTRY

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from domain.errors import SplitTestNotFound
 from domain.people import Actor, can_see
 from domain.split_test import Status
-from entrypoints.backbone import now
+from entrypoints.clock import now
 from entrypoints.console import DataTable, console, details_table, plain
 from entrypoints.estimate_lines import estimate_lines
 from entrypoints.manager_commands import as_option, backbone_for, key_argument

@@ -9,6 +9,8 @@ from threading import Event, Thread
 import uvicorn
 
 from api.schema_registry import schema_registry
+from entrypoints.metrics import Metrics
+from entrypoints.settings import RegistrySettings
 
 _POLL_SECONDS = 0.5
 _FAREWELL_SECONDS = 5
@@ -24,6 +26,12 @@ class AddressInUse(Exception):
             f"the registry cannot listen on {address}:{port} ({reason}); set USERSPLIT_REGISTRY_ADDRESS and "
             "USERSPLIT_REGISTRY_PORT to a free place, or end what listens there"
         )
+
+
+def run_registry(settings: RegistrySettings, stop: Event, metrics: Metrics) -> None:
+    """Serve the topics' schemas."""
+    del metrics
+    serve_registry(stop, address=settings.registry_address, port=settings.registry_port)
 
 
 def serve_registry(stop: Event, *, address: str, port: int) -> None:

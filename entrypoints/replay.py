@@ -19,7 +19,8 @@ from domain.keys import MAX_NAME_LENGTH, printable
 from domain.people import Actor
 from domain.settings import parse_proposal
 from domain.settings_errors import WrongVariantName
-from entrypoints.backbone import Backbone, now
+from entrypoints.backbone import Backbone
+from entrypoints.clock import now
 from entrypoints.recorded_test import RecordedTest, ReplayError, UnusableCsv
 from projections import current_settings, test_list
 from usersplit import HitLogger, KafkaHitTransport

@@ -13,11 +13,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from domain.people import Actor
 from entrypoints.backbone import migrate, open_backbone
+from entrypoints.bi_processes import run_bi_sink
 from entrypoints.console import DataTable, console
+from entrypoints.databases import open_warehouse
 from entrypoints.embedded import EmbeddedUserSplit
+from entrypoints.kafka import open_broker
 from entrypoints.metrics import Metrics
-from entrypoints.parts import open_broker, open_warehouse
-from entrypoints.processes import run_bi_sink
 from entrypoints.recorded_test import RecordedTest
 from entrypoints.replay import CountsDiffer, Replay
 from entrypoints.settings import ReplaySettings

@@ -24,7 +24,8 @@ from api.front import Front
 from api.measured import Observe
 from api.openid import CALLBACK
 from api.proxies import Proxies
-from entrypoints.backbone import Backbone, now
+from entrypoints.backbone import Backbone
+from entrypoints.clock import now
 from entrypoints.consumer_standings import ConsumerStandings, StoredOffsets
 from entrypoints.metrics import Metrics
 from entrypoints.pages import mount_pages

@@ -6,7 +6,8 @@ import click
 from rich.table import Table
 
 from consumers import republish_requests
-from entrypoints.backbone import now, open_backbone
+from entrypoints.backbone import open_backbone
+from entrypoints.clock import now
 from entrypoints.console import DataTable, console, plain
 from entrypoints.settings import DatabaseSettings
 from events.database import write_transaction

@@ -14,8 +14,8 @@ from audience.catalog import DEFAULT_CATALOG, load_catalog
 from audience.users_table import UsersTable, required_users_table
 from consumers.users_walk import Circle, UsersWalk, of_test, of_user_group
 from entrypoints.console import console
+from entrypoints.databases import users_at
 from entrypoints.manager_commands import as_option, backbone_for
-from entrypoints.parts import users_at
 from entrypoints.reading_commands import seen_test
 from entrypoints.settings import TerminalSettings, UsersTableSettings
 from entrypoints.user_group_estimates import seen_group

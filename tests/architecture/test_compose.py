@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from entrypoints.processes import SETTINGS_OF
+from entrypoints.process_settings import SETTINGS_OF
 from entrypoints.settings import Settings, known_variables, variable
 
 ROOT = Path(__file__).parents[2]

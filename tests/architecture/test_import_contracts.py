@@ -20,6 +20,7 @@ VIOLATIONS = {
     "the-sdk-stands-alone": ("sdk/usersplit/planted.py", "import events.facts"),
     "pages-in-web": ("entrypoints/planted.py", "import nicegui"),
     "no-sql-in-pages": ("web/planted.py", "import events.database"),
+    "no-pages-in-other-processes": ("entrypoints/kafka.py", "import web.links"),
     "examples-use-the-sdk-only": ("examples/planted.py", "import domain.errors"),
 }
 # Two lines of the layers contract are planted under names of their own.

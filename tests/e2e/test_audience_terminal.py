@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from entrypoints.backbone import now, open_backbone
+from entrypoints.backbone import open_backbone
+from entrypoints.clock import now
 from events.database import open_database, write_transaction
 from projections import preparation_steps
 from tests.support.counted_backbone import ANNA, COUNTRIES, proposal

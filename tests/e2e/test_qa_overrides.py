@@ -12,7 +12,7 @@ import pytest
 import usersplit
 from commands.execution import Request
 from domain.people import Actor
-from entrypoints.backbone import now
+from entrypoints.clock import now
 from entrypoints.embedded import EmbeddedUserSplit
 from events.facts import REGISTRY, CodeDeployed, split_test_stream
 from notifications.log_notifier import LogNotifier

@@ -11,7 +11,7 @@ from audience.errors import FilterWithoutColumn
 from audience.estimate import BaseRateWrong
 from consumers.audience_service import AudienceOfUsers
 from domain.errors import SettingsAreFinal
-from entrypoints.backbone import now
+from entrypoints.clock import now
 from tests.support.counted_backbone import ADULTS, ANNA, COUNTRIES, VISITORS, CountedHouse, proposal
 from tests.support.terminal import wait_until
 from usersplit.conditions import ConditionsError

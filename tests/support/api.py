@@ -21,7 +21,8 @@ from api.front import Front
 from api.live_configs import LiveConfigs
 from api.measured import observe_nothing
 from api.proxies import Proxies
-from entrypoints.backbone import Backbone, now
+from entrypoints.backbone import Backbone
+from entrypoints.clock import now
 from tests.support.people import PASSWORD, open_desk, sign_up
 from warehouse.traffic import HitTraffic
 from warehouse.users import UsersDatabase

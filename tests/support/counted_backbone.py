@@ -9,7 +9,8 @@ import duckdb
 
 from commands.split_tests import Request
 from domain.people import Actor
-from entrypoints.backbone import Backbone, migrate, now
+from entrypoints.backbone import Backbone, migrate
+from entrypoints.clock import now
 from events.facts import REGISTRY, SettingsGroupPreparationFailed, SettingsGroupPrepared, split_test_stream
 from projections import current_settings
 from projections.current_settings import CurrentSettings

@@ -18,7 +18,7 @@ from accounts.openid import OpenIdDesk
 from accounts.openid_people import PeopleRules
 from accounts.openid_provider import OpenIdProvider
 from api.openid import CALLBACK, LOGOUT, PLACE
-from entrypoints.backbone import now
+from entrypoints.clock import now
 from tests.support.served import Program, program
 
 PUBLIC_URL: Final = "http://testserver"

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from accounts.desk import Desk
 from commands.split_tests import Request
 from domain.people import Actor
-from entrypoints.backbone import now
+from entrypoints.clock import now
 from entrypoints.demo import PRICING, RUSSIA
 from entrypoints.demo_settings import settings
 from entrypoints.demo_store import coconut_store

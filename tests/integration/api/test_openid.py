@@ -15,7 +15,7 @@ from accounts.openid import BEGUN_COOKIE
 from accounts.openid_people import PeopleRules
 from accounts.sessions import COOKIE
 from api.openid import CALLBACK, PLACE
-from entrypoints.backbone import now
+from entrypoints.clock import now
 from tests.support.api import Api
 from tests.support.identity_provider import IdentityProvider, begun, identity_provider, openid_desk
 from tests.support.pages import free_port

@@ -13,7 +13,7 @@ from accounts.openid_logout import Logout
 from accounts.openid_people import PeopleRules
 from accounts.openid_provider import OpenIdProvider
 from api.openid import LOGOUT
-from entrypoints.backbone import now
+from entrypoints.clock import now
 from tests.support.api import Api
 
 

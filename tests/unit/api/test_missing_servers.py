@@ -59,7 +59,7 @@ def test_a_user_group_that_a_server_misses_is_told(api: Api) -> None:
 
 
 def test_consumers_are_told_as_they_stand(api: Api) -> None:
-    from entrypoints.backbone import now
+    from entrypoints.clock import now
     from entrypoints.consumer_standings import ConsumerStandings
 
     assert api.done("vera", "GET", "/api/v1/consumers") == {"consumers": []}

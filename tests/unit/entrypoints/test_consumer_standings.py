@@ -8,7 +8,8 @@ import pytest
 from commands.split_tests import Request
 from consumers.bi_sink import GROUP as BI_SINK_GROUP
 from domain.people import Actor
-from entrypoints.backbone import Backbone, now
+from entrypoints.backbone import Backbone
+from entrypoints.clock import now
 from entrypoints.consumer_standings import ConsumerStandings
 from events.checkpoints import move
 from events.database import write_transaction

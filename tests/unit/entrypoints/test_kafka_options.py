@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from entrypoints.parts import open_broker
+from entrypoints.kafka import open_broker
 from entrypoints.settings import KafkaSettings
 from streams.ports import Broker, StreamError
 

@@ -6,7 +6,7 @@ import pytest
 
 from consumers.bi_sink_limits import TooManyDeadLetters
 from entrypoints.log_format import secrets_of
-from entrypoints.processes import SETTINGS_OF
+from entrypoints.process_settings import SETTINGS_OF
 from entrypoints.settings import (
     ALL_SETTINGS,
     BiSinkSettings,

@@ -1,12 +1,9 @@
-"""Which implementation stands behind a port, by what the settings say."""
+"""Which database stands behind a port of the warehouse, by what the settings say."""
 
 from pathlib import Path
 from typing import TypeAlias, assert_never
 
-from entrypoints.settings import KafkaSettings, UsersSettings
-from streams.groups import ConsumerGroups
-from streams.kafka_broker import KafkaBroker
-from streams.ports import Broker
+from entrypoints.settings import UsersSettings
 from warehouse.clickhouse_dimensions import ClickHouseDimensions
 from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.clickhouse_users import ClickHouseUsers
@@ -23,18 +20,6 @@ from warehouse.users import UsersDatabase
 
 BiWarehouse: TypeAlias = DuckDbHits | PostgresHits | ClickHouseHits
 """Where hits end up, one for each engine."""
-
-
-def open_broker(settings: KafkaSettings) -> Broker:
-    """Return the Kafka cluster of the settings. Nothing is connected yet."""
-    return KafkaBroker(settings.kafka_bootstrap_servers, extra=settings.kafka_options)
-
-
-def open_groups(settings: KafkaSettings) -> ConsumerGroups | None:
-    """Return what tells how consumer groups stand, None where the settings do not say where Kafka is."""
-    if not settings.kafka_bootstrap_servers:
-        return None
-    return KafkaBroker(settings.kafka_bootstrap_servers, extra=settings.kafka_options).groups()
 
 
 def open_warehouse(url: str) -> BiWarehouse:
