@@ -109,17 +109,22 @@ def _dates(settings: CurrentSettings, now: datetime) -> Finding:
 def _servers(missing_on: Sequence[str]) -> Finding:
     if not missing_on:
         return Finding(about="servers", mark="ok", found="The config is on all servers that are heard of.")
+    more = f" and {len(missing_on) - _MOST_NAMED} more" if len(missing_on) > _MOST_NAMED else ""
     return Finding(
         about="servers",
         mark="warn",
-        found=f"{len(missing_on)} servers do not have the newest config yet: {', '.join(missing_on[:5])}.",
+        found=f"Servers without the newest config yet: {', '.join(missing_on[:_MOST_NAMED])}{more}.",
         why="They catch up by themselves; a server that does not is an operator's matter.",
     )
 
 
 def _overlaps(settings: CurrentSettings, counted_at: datetime | None) -> Finding:
     same = [overlap for overlap in settings.overlaps if overlap.same_type]
-    when = "" if counted_at is None else f" As of {_at(counted_at)}, when the settings were prepared."
+    when = (
+        ""
+        if counted_at is None
+        else f" As of {_at(counted_at.replace(microsecond=0))}, when the settings were prepared."
+    )
     if same:
         ours = settings.users
         named = [f"{readable.other_test(overlap)}, {readable.shared(overlap, ours)}" for overlap in same[:_MOST_NAMED]]

@@ -125,7 +125,7 @@ class _Group:
         async def act() -> str:
             return await self._do(lambda request: take(request, group.key), target)
 
-        ui.button(label, on_click=lambda: ask(f"{label}: {group.name}?", does, act, label=label, color=color)).props(
+        ui.button(label, on_click=lambda: ask(f"{label} “{group.name}”?", does, act, label=label, color=color)).props(
             f"color={color} {'flat' if action == 'discard' else ''}"
         )
 

@@ -1,7 +1,7 @@
 """The buttons of a test's lifecycle: each says what it will do before it does it, and Start shows its checklist."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from nicegui import ui
@@ -50,6 +50,8 @@ def _ask(visit: Visit, test: SeenTest, action: Action) -> None:
 
     async def take() -> str:
         arguments = finish.arguments() if action == "finish" else {}
+        if None in arguments.values():
+            return "Choose the resulting variant: it cannot be taken back."
         try:
             await asyncio.to_thread(_take, visit, test, action, arguments)
         except REFUSALS as error:
@@ -57,7 +59,7 @@ def _ask(visit: Visit, test: SeenTest, action: Action) -> None:
         ui.navigate.to("/" if action == "discard" else address_of(test.key))
         return ""
 
-    title = f"{step.label}: {test.listed.name}?"
+    title = f"{step.label} “{test.listed.name}”?"
     ask(title, step.does, take, label=step.label, color=step.color, body=body)
 
 
@@ -73,21 +75,20 @@ class _FinishForm:
     def show(self) -> None:
         """Show it, where the caller is."""
         variants = self._test.settings.variants
-        names = [variant.name for variant in variants]
-        challengers = [variant.name for variant in variants if not variant.is_control]
         html("h3.html", title="Resulting variant")
-        self._variant = ui.radio(names, value=(challengers or names)[0]).props('inline aria-label="Resulting variant"')
+        # None is chosen beforehand: one click too many must not give a variant to everybody for good.
+        self._variant = ui.radio([variant.name for variant in variants]).props('inline aria-label="Resulting variant"')
         html("h3.html", title="Who gets it")
         self._scope = ui.radio(
             {"worldwide": "everybody, worldwide", "conditions": "those who meet the conditions"}, value="worldwide"
         ).props('aria-label="Who gets it"')
 
-    def arguments(self) -> dict[str, str]:
-        """Return what the command takes."""
-        return {"resulting_variant": str(self._variant.value), "scope": str(self._scope.value)}
+    def arguments(self) -> dict[str, str | None]:
+        """Return what the command takes; no variant while none is chosen."""
+        return {"resulting_variant": self._variant.value, "scope": self._scope.value}
 
 
-def _take(visit: Visit, test: SeenTest, action: Action, arguments: dict[str, str]) -> Appended:
+def _take(visit: Visit, test: SeenTest, action: Action, arguments: Mapping[str, str | None]) -> Appended:
     commands: SplitTestCommands = visit.parts.split_tests
     newest = read_test(visit, test.key)
     decided_on = newest if newest.is_as_decided_as(test) else test

@@ -102,6 +102,18 @@ def a_running_test(pages: Pages, key: str) -> None:
     settle(pages, key, SETTINGS, managers=["bob"], is_running=True)
 
 
+def test_no_variant_is_the_result_before_it_is_chosen(pages: Pages) -> None:
+    a_running_test(pages, "hasty")
+    with pages.signed_in("ann") as page:
+        page.goto("/tests/hasty")
+        page.get_by_role("button", name="Finish", exact=True).click()
+        dialog = page.get_by_role("dialog", name="Finish")
+        dialog.get_by_role("button", name="Finish", exact=True).click()
+        expect(dialog.get_by_text("Choose the resulting variant")).to_be_visible()
+        dialog.get_by_role("button", name="Cancel").click()
+        status(page, "Running")
+
+
 def test_a_viewer_sees_everything_and_steers_nothing(pages: Pages) -> None:
     a_running_test(pages, "for_viewers")
     with pages.signed_in("vera") as page:

@@ -13,7 +13,7 @@ from projections.test_list import ListedSplitTest
 NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 PREPARED = ChangelogEntry(
     position=7,
-    at=NOW - timedelta(hours=1),
+    at=NOW - timedelta(hours=1) + timedelta(microseconds=485_700),
     actor="ann",
     key="button",
     sentence="Settings group 3 is prepared and is now the current one.",
@@ -107,7 +107,9 @@ def test_dates_that_are_over_or_to_come_or_short_are_told() -> None:
 
 def test_servers_without_the_newest_config_are_named() -> None:
     found = findings(missing_on=["production/web-1"])["servers"]
-    assert (found.mark, "production/web-1" in found.found) == ("warn", True)
+    assert (found.mark, found.found) == ("warn", "Servers without the newest config yet: production/web-1.")
+    many = findings(missing_on=[f"production/web-{number}" for number in range(40)])["servers"]
+    assert many.found.endswith("production/web-4 and 35 more.")
 
 
 def test_an_overlap_with_a_test_of_the_same_type_is_told_with_its_users_and_its_moment() -> None:
