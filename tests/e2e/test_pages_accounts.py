@@ -8,6 +8,7 @@ from itertools import count
 import httpx
 from playwright.sync_api import Page, expect
 
+from tests.support.chromium import INSECURE_HOST
 from tests.support.pages import PASSWORD, Pages, choose, fill
 from tests.support.terminal import wait_until
 
@@ -198,6 +199,37 @@ def test_a_person_makes_a_token_that_is_shown_once_and_takes_it_back(pages: Page
         expect(line).to_have_count(0)
         expect(page.get_by_text("1 that is over")).to_be_visible()
         assert with_token(pages, token) == httpx.codes.UNAUTHORIZED
+
+
+def test_a_token_is_copied_by_the_older_way_where_pages_come_without_https(pages: Pages) -> None:
+    pages.account("olaf", "developer")
+    address = pages.url.replace("127.0.0.1", INSECURE_HOST)
+    with pages.signed_in("olaf", base_url=address) as page:
+        page.goto("/me")
+        assert page.evaluate("[window.isSecureContext, typeof navigator.clipboard]") == [False, "undefined"]
+        fill(page, "What it is for", "autotests")
+        page.get_by_role("checkbox", name=re.compile("^read:")).click()
+        page.get_by_role("button", name="Make a token").click()
+        token = page.get_by_label("The new token").input_value()
+        page.get_by_role("button", name="Copy").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        label = page.get_by_label("What it is for")
+        expect(label).to_have_value("")
+        label.press("Control+V")
+        expect(label).to_have_value(token)
+
+        # Where a browser lets no script copy, the token stays marked, and the button says what to press.
+        page.reload()
+        page.evaluate("document.execCommand = () => false")
+        fill(page, "What it is for", "more autotests")
+        page.get_by_role("checkbox", name=re.compile("^read:")).click()
+        page.get_by_role("button", name="Make a token").click()
+        token = page.get_by_label("The new token").input_value()
+        page.get_by_role("button", name="Copy").click()
+        expect(page.get_by_role("button", name="Press Ctrl+C")).to_be_visible()
+        page.keyboard.press("Control+C")
+        label.press("Control+V")
+        expect(label).to_have_value(token)
 
 
 def test_a_superuser_takes_back_somebody_s_token(pages: Pages) -> None:

@@ -21,11 +21,15 @@ _WITHOUT: Final = (
     "LensOverlay MediaRouter NetworkTimeServiceQuerying OptimizationHints PaintHolding PreconnectToSearch "
     "TcpPortRandomizationWin ThirdPartyStoragePartitioning"
 )
+INSECURE_HOST: Final = "usersplit.example"
+"""A name of this machine under which browsers keep back what they keep for https: to them localhost is as good."""
+
 ARGUMENTS: Final = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
     f"--disable-features={_WITHOUT.replace(' ', ',')}",
+    f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1",
 ]
 PATIENCE_MILLISECONDS: Final = 60_000
 """How long a page may take to do anything. Where all is well nobody waits for it, and a busy machine is no fault."""

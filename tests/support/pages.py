@@ -128,7 +128,7 @@ class Pages:
     @contextmanager
     def stranger(self, **options: Any) -> Iterator[Page]:
         """Yield a fresh browser window in which nobody is signed in; errors of the page's scripts fail the test."""
-        context: BrowserContext = self.browser.new_context(base_url=self.url, **options)
+        context: BrowserContext = self.browser.new_context(**{"base_url": self.url, **options})
         context.set_default_timeout(PATIENCE_MILLISECONDS)
         page = context.new_page()
         wrong: list[str] = []
