@@ -20,7 +20,8 @@ from events.errors import VersionConflict
 
 _FORM: Final = re.compile(r"usersplit_([a-z0-9]{16})_([A-Za-z0-9_-]{43})")
 _MOST_LABEL: Final = 100
-_MOST_TOKENS: Final = 200
+MOST_TOKENS: Final = 200
+"""So many an account has at once; those that are over do not count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +118,6 @@ class ApiTokens:
             )
         if expires_at is not None and expires_at <= now:
             raise WrongToken("the token would have expired already; give a later end", "expires_at")
-        if sum(token.revoked_at is None for token in self.of(account)) >= _MOST_TOKENS:
-            raise WrongToken(f"{account} has {_MOST_TOKENS} tokens already; revoke those that nobody uses", "number")
         # 64 bits that name it, and 256 that open it: a hash without salt or slowness is safe for those.
         token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
         row = {
@@ -132,6 +131,8 @@ class ApiTokens:
             "revoked_at": None,
         }
         with self._transactions.writing() as connection:
+            if _valid_of(connection, account, now) >= MOST_TOKENS:
+                raise WrongToken(f"{account} has {MOST_TOKENS} tokens already; revoke those that nobody uses", "number")
             connection.execute(insert(tokens_table).values(row))
             made = connection.execute(select(tokens_table).where(tokens_table.c.token_id == token_id)).one()
         return _token(made), f"usersplit_{token_id}_{secret}"
@@ -257,6 +258,15 @@ def _row(connection: Connection, token_id: str, account: str | None, *, is_to_ch
     if row is None:
         raise NoSuchToken(token_id)
     return row
+
+
+def _valid_of(connection: Connection, account: str, now: datetime) -> int:
+    """Return how many tokens of an account are not over; until the transaction ends nobody else makes one for it."""
+    connection.execute(select(accounts_table.c.name).where(accounts_table.c.name == account).with_for_update())
+    table = tokens_table.c
+    ends_later = table.expires_at.is_(None) | (table.expires_at > now)
+    mine = (table.account == account) & table.revoked_at.is_(None) & ends_later
+    return connection.execute(select(func.count()).select_from(tokens_table).where(mine)).scalar_one()
 
 
 def _scopes(scopes: Iterable[str]) -> tuple[Permission, ...]:

@@ -1,5 +1,6 @@
 """Accounts, sessions and keys in every database that UserSplit keeps its log in."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -9,10 +10,10 @@ import pytest
 from alembic import command
 from sqlalchemy import Engine, text
 
-from accounts.errors import AccountExists, LastSuperuser, WrongLogoutToken
+from accounts.errors import AccountExists, LastSuperuser, WrongLogoutToken, WrongToken
 from accounts.openid_logout import Logout
 from accounts.signing import kept_keys, replace_kept_key
-from accounts.tokens import said_of_use
+from accounts.tokens import MOST_TOKENS, said_of_use
 from events.database import open_database, write_transaction
 from events.errors import VersionConflict
 from migrations.run import configuration
@@ -55,6 +56,30 @@ def test_people_come_and_go_the_same_way_in_every_database(database: Engine) -> 
     assert desk.identity_of_token(text).name == "root"
     desk.token_uses.write()
     assert [token.last_used_at for token in desk.tokens.of("root")] == [clock.moment]
+
+
+def test_an_account_has_so_many_tokens_at_once_and_those_that_are_over_do_not_count(database: Engine) -> None:
+    clock = MovedClock()
+    desk = open_desk(database, clock)
+    sign_up(desk, ("ann", "manager"), ("bob", "viewer"))
+    ends = clock.moment + timedelta(days=1)
+    for number in range(MOST_TOKENS - 2):
+        desk.tokens.create("ann", label=f"of today {number}", scopes=["read"], expires_at=ends)
+    kept, _ = desk.tokens.create("ann", label="kept", scopes=["read"])
+
+    def make(label: str) -> bool:
+        try:
+            desk.tokens.create("ann", label=label, scopes=["read"])
+        except WrongToken as error:
+            return error.about != "number"
+        return True
+
+    assert [make("the last"), make("one too many")] == [True, False]
+    desk.tokens.create("bob", label="another's", scopes=["read"])
+    desk.tokens.revoke(kept.token_id, account="ann")
+    assert [make("in its place"), make("one too many")] == [True, False]
+    clock.moment = ends  # and most of them are over, though nobody revoked them
+    assert make("of tomorrow")
 
 
 def test_the_provider_s_word_that_comes_twice_at_once_counts_once_in_every_database(database: Engine) -> None:
@@ -110,19 +135,9 @@ def test_a_token_of_before_its_uses_were_noted_does_not_look_as_if_nobody_used_i
     engine.dispose()
 
 
-def test_of_two_who_waited_for_the_row_and_expect_the_same_version_one_is_refused(migrated_postgres_url: str) -> None:
-    engine = open_database(migrated_postgres_url)
-    desk = open_desk(engine)
-    sign_up(desk, ("root", "superuser"), ("ann", "manager"))
-
-    def write(password: str) -> int:
-        try:
-            desk.directory.set_password("ann", password, expected_version=1)
-        except VersionConflict as error:
-            return error.actual
-        return desk.directory.get("ann").version
-
-    # Each in a transaction of its own, for within one the server tells the same of its sessions again and again.
+def two_at_once(engine: Engine, act: Callable[[int], int]) -> list[int]:
+    """Let two threads run into the lock of ann's row, and go on one after the other; return what came of it, sorted."""
+    # Each question in a transaction of its own: within one the server tells the same of its sessions again and again.
     watcher = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -131,10 +146,45 @@ def test_of_two_who_waited_for_the_row_and_expect_the_same_version_one_is_refuse
     with ThreadPoolExecutor(2) as pool:
         with engine.connect() as holder:
             holder.execute(text("SELECT * FROM accounts WHERE name = 'ann' FOR UPDATE"))
-            ends = [pool.submit(write, f"another sentence {number}") for number in range(2)]
+            ends = [pool.submit(act, number) for number in range(2)]
             both_wait = any(watcher.execute(waiting).scalar_one() == 2 or pause.wait(0.01) for _ in range(2_000))
         assert both_wait
-        assert sorted(end.result() for end in ends) == [2, 2]
+        found = sorted(end.result() for end in ends)
     watcher.close()
+    return found
+
+
+def test_of_two_who_waited_for_the_row_and_expect_the_same_version_one_is_refused(migrated_postgres_url: str) -> None:
+    engine = open_database(migrated_postgres_url)
+    desk = open_desk(engine)
+    sign_up(desk, ("root", "superuser"), ("ann", "manager"))
+
+    def write(number: int) -> int:
+        try:
+            desk.directory.set_password("ann", f"another sentence {number}", expected_version=1)
+        except VersionConflict as error:
+            return error.actual
+        return desk.directory.get("ann").version
+
+    assert two_at_once(engine, write) == [2, 2]
     assert desk.directory.get("ann").version == 2
+    engine.dispose()
+
+
+def test_of_two_who_make_the_last_token_that_there_is_room_for_one_is_refused(migrated_postgres_url: str) -> None:
+    engine = open_database(migrated_postgres_url)
+    desk = open_desk(engine)
+    sign_up(desk, ("ann", "manager"))
+    for number in range(MOST_TOKENS - 1):
+        desk.tokens.create("ann", label=f"{number}", scopes=["read"])
+
+    def make(number: int) -> int:
+        try:
+            desk.tokens.create("ann", label=f"at once {number}", scopes=["read"])
+        except WrongToken:
+            return 0
+        return 1
+
+    assert two_at_once(engine, make) == [0, 1]
+    assert len(desk.tokens.of("ann")) == MOST_TOKENS
     engine.dispose()
