@@ -14,10 +14,26 @@ from streams.kafka_log_reader import KafkaLogReader
 from streams.kafka_producer import KafkaProducer
 from streams.kafka_source import KafkaSource
 from streams.messages import Topic
-from streams.ports import BrokerAway
+from streams.ports import BrokerAway, StreamError
 
 _NONE: Mapping[str, Any] = {}
 _EMBEDDED_SOURCE: Mapping[str, Any] = {"session.timeout.ms": 3000, "heartbeat.interval.ms": 500}
+
+# What the ports promise rests on these: order and delivery of what is sent, and offsets that are ours alone.
+_PROMISED = frozenset(
+    {
+        "acks",
+        "auto.offset.reset",
+        "delivery.timeout.ms",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.idempotence",
+        "message.timeout.ms",
+        "partition.assignment.strategy",
+        "partitioner",
+        "request.required.acks",
+    }
+)
 
 
 class KafkaBroker:
@@ -30,6 +46,9 @@ class KafkaBroker:
             and lets every rebalance wait for nearly a whole session timeout.
         extra: settings of librdkafka for every client (TLS, SASL …).
         source_extra: settings of librdkafka for members of groups alone (session timeouts …).
+
+    Raises:
+        StreamError: one of the settings would break what the ports promise.
     """
 
     def __init__(
@@ -41,6 +60,8 @@ class KafkaBroker:
         extra: Mapping[str, Any] = _NONE,
         source_extra: Mapping[str, Any] = _NONE,
     ) -> None:
+        if refused := sorted(_PROMISED & extra.keys()):
+            raise StreamError(f"order, delivery and offsets rest on {', '.join(refused)}; take it out of the options")
         self._settings: dict[str, Any] = {
             "bootstrap.servers": bootstrap_servers,
             "client.id": client_id,

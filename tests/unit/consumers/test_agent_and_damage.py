@@ -97,6 +97,17 @@ def test_a_position_that_was_made_up_is_neither_believed_nor_reported(broker: Me
     assert told[-1] == (3, {"a": 3})
 
 
+def test_a_document_below_the_newest_heartbeat_is_told_too(broker: MemoryBroker, tmp_path: Path) -> None:
+    """As one that was withheld, and is sent when the topic takes it at last."""
+    told: list[dict[str, int]] = []
+    agent = Agent(broker, tmp_path, tell=lambda _, tests: told.append(dict(tests)))
+    beat(broker, 9, "2026-05-02T12:00:00Z")
+    agent.step()
+    broker.producer().send([OutgoingMessage(topic=CONFIGS, key=b"a", value=document(7))])
+    agent.step()
+    assert told[-1] == {"a": 7}
+
+
 def test_a_folder_in_the_place_of_a_file_keeps_no_other_test_from_being_laid_out(
     broker: MemoryBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

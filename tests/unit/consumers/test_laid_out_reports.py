@@ -247,6 +247,24 @@ def test_an_outage_of_kafka_or_a_frozen_process_makes_nobody_silent(sqlite_datab
     assert server.silent_seconds <= 20
 
 
+def test_nobody_falls_silent_while_reports_are_yet_to_be_read(sqlite_database: Engine) -> None:
+    broker, clock = Broker(), Seconds()
+    follower = follower_of(sqlite_database, broker, clock)
+    send(broker, report("web-1"))
+    follower.step(timeout_seconds=0)
+    for _ in range(59):
+        clock.now += 5
+        follower.step(timeout_seconds=0)
+    send(broker, *(report("web-2", a=number) for number in range(1, 251)), report("web-1"))
+    for _ in range(2):
+        clock.now += 10
+        follower.step(timeout_seconds=0)
+        assert [(server.host, server.is_live) for server in servers(sqlite_database)] == [
+            ("web-1", True),
+            ("web-2", True),
+        ]
+
+
 def test_a_follower_that_starts_again_reads_everything_and_revives_nobody(sqlite_database: Engine) -> None:
     broker, clock = Broker(), Seconds()
     send(broker, report("web-1", a=1), report("web-1", a=2), report("web-2", a=1))
