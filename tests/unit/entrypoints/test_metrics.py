@@ -25,7 +25,7 @@ from events.database import open_database, write_transaction
 from events.errors import VersionConflict
 from events.facts import REGISTRY, SplitTestCreated
 from events.sql_tables import event_counter_table, events_table
-from events.store import Provenance
+from events.store import Command, Provenance
 from projections import config, laid_out, registry
 from projections.laid_out import Report
 from projections.projection import Projection
@@ -73,13 +73,15 @@ def test_appends_and_conflicts_are_counted(sqlite_database: Engine) -> None:
         SplitTestCreated(key="a", name="a", author="anna", managers=()),
         Provenance(actor="anna", recorded_at=NOW),
     )
-    store.append("split_test/a", [fact], expected_version=0, provenance=provenance)
+    order = Command(command_id="order-1", fingerprint="create a")
+    for _ in range(2):
+        store.append("split_test/a", [fact], expected_version=0, provenance=provenance, command=order)
     with pytest.raises(VersionConflict):
         store.append("split_test/a", [fact], expected_version=0, provenance=provenance)
     values = told(metrics)
-    assert values["usersplit_appended_facts_total"] == 1
+    assert values["usersplit_appended_facts_total"] == 1, "a replay appends nothing"
     assert values["usersplit_append_conflicts_total"] == 1
-    assert values["usersplit_append_seconds_count"] == 2
+    assert values["usersplit_append_seconds_count"] == 3
 
 
 def test_a_process_tells_where_the_projections_and_the_relay_stand(sqlite_database: Engine) -> None:
