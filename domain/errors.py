@@ -36,6 +36,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 
+def moment_text(moment: datetime) -> str:
+    """Return a moment in UTC as people write it, to the second."""
+    return f"{moment.replace(microsecond=0, tzinfo=None)} UTC"
+
+
 class RuleBroken(Exception):
     """The root of the domain's errors. Nothing was appended."""
 
@@ -193,7 +198,7 @@ class SettingsEnded(RuleBroken):
     """The end of the current settings has passed: nobody would get a variant."""
 
     def __init__(self, key: str, ends_at: datetime) -> None:
-        super().__init__(f"the settings of {key} ended at {ends_at.isoformat()}; propose settings with a later end")
+        super().__init__(f"the settings of {key} ended at {moment_text(ends_at)}; propose settings with a later end")
 
 
 class UnknownVariant(RuleBroken):

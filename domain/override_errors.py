@@ -14,7 +14,7 @@ OverrideRefused
 from collections.abc import Sequence
 from datetime import datetime
 
-from domain.errors import RuleBroken
+from domain.errors import RuleBroken, moment_text
 
 
 class OverrideRefused(RuleBroken):
@@ -54,8 +54,8 @@ class WrongUntil(OverrideRefused):
 
     def __init__(self, until: datetime, earliest: datetime, latest: datetime) -> None:
         super().__init__(
-            f"an override cannot end at {until.isoformat()}; give a moment after {earliest.isoformat()} "
-            f"and not after {latest.isoformat()}"
+            f"an override cannot end at {moment_text(until)}; give a moment after {moment_text(earliest)} "
+            f"and not after {moment_text(latest)}"
         )
 
 

@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from domain.errors import RuleBroken
+from domain.errors import RuleBroken, moment_text
 
 
 class WrongSettings(RuleBroken):
@@ -84,7 +84,7 @@ class EndsBeforeStart(WrongSettings):
     """The range of dates is empty."""
 
     def __init__(self, starts_at: datetime, ends_at: datetime) -> None:
-        start, end = (f"{at:%Y-%m-%d %H:%M:%S} UTC" for at in (starts_at, ends_at))
+        end, start = moment_text(ends_at), moment_text(starts_at)
         super().__init__(f"the end ({end}) does not come after the start ({start}); give a later end")
 
 

@@ -255,6 +255,7 @@ def check(key: str, environment_name: str, at: datetime | None, name: str | None
     with backbone_for(name) as (backbone, actor), backbone.reading() as connection:
         seen_test(connection, actor, key)
         documents = documents_model.get_many(connection, [key, overrides.DOCUMENT_NAME])
+    visit.tell_unknown_filters(backbone.catalog)
     answer = visit.answer(key, documents, utc(at) if at else now(), environment_name=environment_name)
     click.echo(json.dumps(answer_document(answer)) if as_json else visible(answer_sentence(answer)))
 

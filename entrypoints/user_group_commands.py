@@ -283,6 +283,7 @@ def check(key: str, name: str | None, *, as_json: bool, **who: Any) -> None:
         seen_group(backbone, actor, key)
         with backbone.reading() as connection:
             documents = user_groups.documents(connection, [key])
+    visit.tell_unknown_filters(backbone.catalog)
     answer = visit.membership(key, documents)
     if as_json:
         click.echo(json.dumps({"is_member": answer.is_member, "reason": str(answer.reason), "detail": answer.detail}))

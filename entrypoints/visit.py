@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from entrypoints.visible import visible
 from projections.config import ConfigDocument
 from usersplit import Answer, Checker, Environment, GroupAnswer, Guest, MemoryConfigs, User
+from usersplit.conditions import Catalog
 
 _OPTIONS = (
     click.option("--user", "user_id", help="A user's id."),
@@ -105,6 +107,12 @@ class Visit:
         """
         configs = MemoryConfigs([json.loads(each.document) for each in documents])
         return Checker(configs).explain_group(key, self._unit(), self._environment())
+
+    def tell_unknown_filters(self, catalog: Catalog) -> None:
+        """Say on standard error which of their values no condition can ask: a misspelt one looks like a missing one."""
+        for name in sorted({**_values(self.attributes), **_values(self.environments)}.keys() - catalog.keys()):
+            said = f"{name} is no filter, nothing asks for it; the filters: python -m entrypoints filters"
+            click.echo(visible(said), err=True)
 
     def _environment(self) -> Environment:
         return Environment(attributes=_values(self.environments))

@@ -93,6 +93,9 @@ def test_a_check_names_the_variant_of_a_split_group_it_owns(
     terminal.done("publish", "on_for_all")
     terminal.done("start", "on_for_all")
     assert "on:" in terminal.done("check", "on_for_all", "--guest", "g1", "--split-group", "2400")
+    misspelt = terminal.run("check", "on_for_all", "--user", "1", "--split-group", "1", "--attribute", "contry_id=50")
+    assert misspelt.err.startswith("contry_id is no filter, nothing asks for it")
+    assert "filters" not in misspelt.out
     too_late = terminal.run("check", "on_for_all", "--user", "1", "--split-group", "1", "--at", "2036-01-01", "--json")
     assert too_late.json()["reason"] == "ended"
 
