@@ -30,7 +30,7 @@ from api.settings_documents import MovedDocument, OverlapDocument, overlap_docum
 from api.sight import onlooker, seen_test
 from api.texts import AwareMoment, KeyInPath, StorableText
 from audience.preview import AudienceService, Preview, Told
-from projections import test_list
+from projections import list_pages
 from projections.preparation_steps import SHARE_DONE
 
 router = APIRouter(prefix="/api/v1", tags=["audience"])
@@ -244,7 +244,7 @@ class _Work:
         with self.previews.place():
             found = self.audience.preview(self.key, self.asked.proposal, base_rate=self.asked.base_rate, told=told)
         with self.parts.reading() as connection:
-            visible = test_list.visible_keys(connection, onlooker(self.identity))
+            visible = list_pages.visible_keys(connection, onlooker(self.identity))
         return _document(found, visible)
 
 

@@ -22,7 +22,7 @@ from api.sight import onlooker, seen_test, seen_user_group
 from api.texts import AwareMoment, EnvironmentName, KeyInPath
 from api.visits import AnswerDocument, VisitDocument, answer_document, nanoseconds
 from events.facts import REGISTRY
-from projections import test_list
+from projections import list_pages
 from projections.as_of import overrides_in_force
 from projections.config import ConfigDocument
 from usersplit import Checker, MemoryConfigs
@@ -131,7 +131,7 @@ def check_membership(
 def check_many(parts: Here, live: Live, checkers: CheckersHere, identity: Reader, visit: ManyChecks) -> Response:
     """Answer for an autotest: all tests at once, or those named; one that you may not see is unknown."""
     with parts.reading() as connection:
-        visible = test_list.visible_keys(connection, onlooker(identity))
+        visible = list_pages.visible_keys(connection, onlooker(identity))
         is_current = live.is_current(connection)
     if not is_current:
         live.refresh()

@@ -20,7 +20,7 @@ from api.sight import VisibleKeys, is_seen, onlooker, seen_test
 from api.split_tests import SeenStatus
 from api.texts import AwareMoment, KeyInPath
 from events.facts import REGISTRY
-from projections import changelog, test_list
+from projections import changelog, list_pages
 from projections.as_of import InForce, in_force
 from projections.changelog import ChangelogEntry
 
@@ -170,4 +170,4 @@ def entry_document(entry: ChangelogEntry) -> EntryDocument:
 
 
 def _visible(connection: Connection, identity: Identity) -> frozenset[str]:
-    return test_list.visible_keys(connection, onlooker(identity))
+    return list_pages.visible_keys(connection, onlooker(identity))

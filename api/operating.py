@@ -21,7 +21,7 @@ from api.rendering import rendered
 from api.sight import onlooker
 from api.texts import StorableText
 from events.facts import REGISTRY
-from projections import laid_out, models, registry, test_list
+from projections import laid_out, list_pages, models, registry
 from projections.errors import ProjectionsError
 from projections.overview import GenerationOverview, Standing, overview
 from projections.projection import Projection
@@ -189,7 +189,7 @@ def list_servers(parts: Here, identity: Reader) -> list[ServerDocument]:
     """Return all servers, silent ones too, each with those tests that you may see and it misses."""
     with parts.reading() as connection:
         servers = laid_out.servers(connection)
-        visible = test_list.visible_keys(connection, onlooker(identity))
+        visible = list_pages.visible_keys(connection, onlooker(identity))
         try:
             missing = laid_out.not_laid_out(connection)
         except ProjectionsError:

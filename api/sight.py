@@ -5,8 +5,9 @@ from sqlalchemy import Connection
 from accounts.identity import Identity
 from domain.errors import SplitTestNotFound, UserGroupNotFound
 from domain.people import can_see
-from projections import test_list, user_groups
-from projections.test_list import ListedSplitTest, Onlooker
+from projections import list_pages, test_list, user_groups
+from projections.list_pages import Onlooker
+from projections.test_list import ListedSplitTest
 from projections.user_groups import ListedUserGroup
 
 
@@ -58,5 +59,5 @@ class VisibleKeys:
     def __contains__(self, key: object) -> bool:
         """Return whether the person may know of this test."""
         if self._found is None:
-            self._found = test_list.visible_keys(self._connection, onlooker(self._identity))
+            self._found = list_pages.visible_keys(self._connection, onlooker(self._identity))
         return key in self._found

@@ -18,8 +18,9 @@ from api.texts import KeyInPath, StorableText
 from domain.lifecycle import Action, possible_actions
 from domain.people import Actor, can_manage
 from domain.split_test import Status
-from projections import test_list
-from projections.test_list import ListedSplitTest, Place, Wanted
+from projections import list_pages
+from projections.list_pages import Place, Wanted
+from projections.test_list import ListedSplitTest
 
 router = APIRouter(prefix="/api/v1/tests", tags=["split tests"])
 
@@ -124,7 +125,7 @@ def list_tests(  # noqa: PLR0913, PLR0917 - the filters of the list
     wanted = Wanted(statuses=tuple(status), types=tuple(type), search=search, is_mine=mine)
     place = None if after is None else _place(after)
     with parts.reading() as connection:
-        page = test_list.page(connection, onlooker(identity), wanted, limit=limit, after=place)
+        page = list_pages.page(connection, onlooker(identity), wanted, limit=limit, after=place)
         missing = missing_servers.read(connection)
     actor = identity.actor
     return rendered(

@@ -15,7 +15,7 @@ from api.rendering import rendered
 from api.sight import onlooker, seen_test
 from api.texts import AwareMoment, KeyInPath
 from domain.evenness import evenness
-from projections import current_settings, test_list
+from projections import current_settings, list_pages
 from warehouse.traffic import HitTraffic, Span, UnitsShown
 
 router = APIRouter(prefix="/api/v1", tags=["traffic"])
@@ -145,7 +145,7 @@ def get_recent(  # noqa: PLR0913, PLR0917 - as above
     end = until or clock()
     span = Span(since=since or end - _DAY, until=end, bucket=timedelta(seconds=bucket_seconds), environment=environment)
     with parts.reading() as connection:
-        visible = test_list.visible_keys(connection, onlooker(identity))
+        visible = list_pages.visible_keys(connection, onlooker(identity))
     return rendered(
         RecentDocument(
             environment=environment,

@@ -17,7 +17,7 @@ from api.sight import VisibleKeys, onlooker, seen_user_group
 from api.texts import KeyInPath
 from api.user_groups import Conditions
 from events.user_group_estimate_facts import SharedWithTest
-from projections import test_list, user_group_estimates
+from projections import list_pages, user_group_estimates
 
 router = APIRouter(prefix="/api/v1/user-groups/{key}", tags=["user groups"])
 
@@ -107,7 +107,7 @@ def preview(
     with previews.place():
         found = audience.preview_group(key, conditions)
     with parts.reading() as connection:
-        visible = test_list.visible_keys(connection, onlooker(identity))
+        visible = list_pages.visible_keys(connection, onlooker(identity))
     return rendered(
         GroupPreviewDocument(
             users=found.users,

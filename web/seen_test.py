@@ -13,11 +13,12 @@ from sqlalchemy import Connection
 from commands.split_tests import Request
 from domain.errors import SplitTestNotFound
 from domain.people import can_manage, can_see
-from projections import changelog, current_settings, test_list
+from projections import changelog, current_settings, list_pages, test_list
 from projections.changelog import ChangelogEntry
 from projections.current_settings import CurrentSettings
+from projections.list_pages import Onlooker
 from projections.proposals import Proposal
-from projections.test_list import ListedSplitTest, Onlooker
+from projections.test_list import ListedSplitTest
 from web.conditions_shown import reader
 from web.frame import Visit
 from web.late_servers import late_servers
@@ -100,7 +101,7 @@ def read_test(visit: Visit, key: str) -> SeenTest:
 def visible_keys(visit: Visit, connection: Connection) -> frozenset[str]:
     """Return the keys of the tests that the person may know of."""
     actor = visit.person.actor
-    return test_list.visible_keys(connection, Onlooker(name=actor.name, sees_everything=actor.is_superuser))
+    return list_pages.visible_keys(connection, Onlooker(name=actor.name, sees_everything=actor.is_superuser))
 
 
 def address_of(key: str, tab: str = "") -> str:

@@ -6,8 +6,8 @@ from sqlalchemy import Engine
 from events import facts
 from events.facts import REGISTRY
 from events.sql_store import SqlEventStore
-from projections import test_list
-from projections.test_list import Onlooker, Page, Place, Wanted
+from projections import list_pages
+from projections.list_pages import Onlooker, Page, Place, Wanted
 from tests.support.read_models import ReadModels
 
 ANNA, BORIS, ROOT = Onlooker(name="anna"), Onlooker(name="boris"), Onlooker(name="root", sees_everything=True)
@@ -36,7 +36,7 @@ def asked(
     models: ReadModels, onlooker: Onlooker, wanted: Wanted | None = None, *, limit: int = 50, after: Place | None = None
 ) -> Page:
     with models.engine.connect() as connection:
-        return test_list.page(connection, onlooker, wanted or Wanted(), limit=limit, after=after)
+        return list_pages.page(connection, onlooker, wanted or Wanted(), limit=limit, after=after)
 
 
 def keys(page: Page) -> list[str]:
@@ -71,8 +71,8 @@ def test_filters_narrow_the_list_and_its_total(models: ReadModels) -> None:
     assert keys(asked(models, BORIS, Wanted(types=("mobile", "server"), search="A_"))) == ["under"]
     assert asked(models, Onlooker(name="a,b"), Wanted(is_mine=True)).total == 0
     with models.engine.connect() as connection:
-        assert test_list.visible_keys(connection, BORIS) == NAMES.keys() - {"plain"}
-        assert test_list.visible_keys(connection, ROOT) == NAMES.keys()
+        assert list_pages.visible_keys(connection, BORIS) == NAMES.keys() - {"plain"}
+        assert list_pages.visible_keys(connection, ROOT) == NAMES.keys()
 
 
 def test_pages_follow_each_other_without_a_gap_and_know_the_total(models: ReadModels) -> None:
