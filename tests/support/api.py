@@ -145,6 +145,14 @@ def serving(
         backbone.close()
 
 
+def audit_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the audit log was told, and nothing else: a process that ran other tests before has other voices.
+
+    A client of a broker that is gone, say, or a part that did not stop in time on a busy machine, speak when they will.
+    """
+    return [record.getMessage() for record in caplog.records if record.name == "usersplit.audit"]
+
+
 @pytest.fixture(scope="session")
 def peopled_sqlite_file(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the newest schema and the accounts of `PEOPLE`, to be copied."""

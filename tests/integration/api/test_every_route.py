@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from accounts.identity import PERMISSIONS, PERMISSIONS_OF, ROLES, Permission
 from api.app import OPENAPI_URL
 from api.identify import Needs
-from tests.support.api import PEOPLE, Api
+from tests.support.api import PEOPLE, Api, audit_lines
 
 PUBLIC: Final = {
     ("GET", OPENAPI_URL),
@@ -116,7 +116,7 @@ def test_a_stranger_is_refused_everywhere_with_401_and_an_audit_line(
                 answer = api.client.request(route.method, route.address, headers=headers)
             assert answer.status_code == 401, (route.name, answer.text)
             assert answer.headers["www-authenticate"].startswith("Bearer")
-            assert [record.getMessage().split(" from ")[0] for record in caplog.records] == [
+            assert [line.split(" from ")[0] for line in audit_lines(caplog)] == [
                 f"refused: {route.method} {route.address!r} by nobody"
             ]
 
@@ -141,7 +141,7 @@ def test_a_malformed_body_by_a_stranger_is_refused_as_a_stranger_s_first(
         with caplog.at_level(logging.WARNING, logger="usersplit.audit"):
             answer = api.client.request(route.method, route.address, headers=headers, content=body)
         assert (answer.status_code, answer.json()["error"]) == (401, "NotSignedIn"), (route.name, answer.text)
-        (line,) = [record.getMessage() for record in caplog.records]
+        (line,) = audit_lines(caplog)
         assert " by nobody from testclient: 401 NotSignedIn" in line
 
 
@@ -156,7 +156,7 @@ def test_a_malformed_body_by_somebody_is_noted_under_their_name(
         with caplog.at_level(logging.WARNING, logger="usersplit.audit"):
             answer = browser.request(route.method, route.address, headers=headers, content=body)
         assert answer.status_code in {400, 422}, (route.name, answer.text)
-        (line,) = [record.getMessage() for record in caplog.records]
+        (line,) = audit_lines(caplog)
         assert line.startswith(f"refused: {route.method} {route.address!r} by root from testclient: 4")
     foreign = {**headers, "Origin": "https://evil.example"}
     for route in with_bodies(api):
@@ -174,7 +174,7 @@ def test_a_token_that_lacks_only_the_needed_scope_is_refused_with_403_and_an_aud
         with caplog.at_level(logging.WARNING, logger="usersplit.audit"):
             answer = api.client.request(route.method, route.address, headers=lacking[needed])
         assert (answer.status_code, answer.json()["error"]) == (403, "NotAllowed"), route.name
-        (line,) = [record.getMessage() for record in caplog.records]
+        (line,) = audit_lines(caplog)
         assert line.startswith(f"refused: {route.method} {route.address!r} by root (token ")
         assert f"root may not {needed}" in line
 
@@ -218,7 +218,7 @@ def test_a_session_changes_nothing_for_a_page_of_another_site(api: Api, caplog: 
             with caplog.at_level(logging.WARNING, logger="usersplit.audit"):
                 answer = browser.request(route.method, route.address, headers=headers)
             assert (answer.status_code, answer.json()["error"]) == (403, "CrossSite"), (route.name, headers)
-            assert len(caplog.records) == 1
+            assert len(audit_lines(caplog)) == 1
     assert browser.get("/api/v1/me").status_code == 200
 
 
@@ -254,9 +254,7 @@ def test_evaluations_beside_the_framework_refuse_as_well(api: Api, path: str, ca
         caplog.clear()
         with caplog.at_level(logging.WARNING, logger="usersplit.audit"):
             assert api.client.post(path, json=asked, headers=headers).status_code == status
-        assert [record.getMessage().split(" from ")[0] for record in caplog.records] == [
-            f"refused: POST {path!r} by nobody"
-        ]
+        assert [line.split(" from ")[0] for line in audit_lines(caplog)] == [f"refused: POST {path!r} by nobody"]
     assert api.client.get("/ofrep/v1/events?ticket=forged").status_code == 401
     assert api.client.get("/ofrep/v1/configuration").status_code == 404
 

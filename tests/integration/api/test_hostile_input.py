@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.api import SETTINGS, Api
+from tests.support.api import SETTINGS, Api, audit_lines
 
 HOSTILE: Final = "<script>alert(1)</script>'; DROP TABLE events; --"
 TESTS: Final = "/api/v1/tests"
@@ -49,9 +49,9 @@ def test_an_over_long_body_is_refused_everywhere_before_it_is_read(
         for method, path in asked:
             headers = {"Content-Type": "application/json"}
             assert running.refused("root", method, path, content=body, headers=headers) == (413, "BodyTooLong"), path
-    assert [record.getMessage().split(" from ")[1].split(": ")[1][:15] for record in caplog.records] == [
-        "413 BodyTooLong"
-    ] * len(asked)
+    assert [line.split(" from ")[1].split(": ")[1][:15] for line in audit_lines(caplog)] == ["413 BodyTooLong"] * len(
+        asked
+    )
     assert running.backbone.store.head() == head
 
 
@@ -71,7 +71,7 @@ def test_a_token_that_has_ended_changes_nothing_and_is_noted(running: Api, caplo
             answer = running.ask("", method, path, headers=headers)
             assert (answer.status_code, answer.json()["error"]) == (401, "NotSignedIn")
             assert "expired" in answer.json()["detail"]
-    assert [record.getMessage().split(" from ")[0] for record in caplog.records] == [
+    assert [line.split(" from ")[0] for line in audit_lines(caplog)] == [
         f"refused: GET '{TESTS}/big_photo' by nobody",
         f"refused: POST '{TESTS}/big_photo/pause' by nobody",
     ]
@@ -135,7 +135,7 @@ def test_a_hostile_text_that_cannot_be_one_is_refused_and_nothing_changes(
         status, _ = running.refused("root", method, path, json=body)
     assert status in {404, 422}
     assert running.backbone.store.head() == head
-    (line,) = [record.getMessage() for record in caplog.records]
+    (line,) = audit_lines(caplog)
     assert line.startswith(f"refused: {method} ")
     assert "\n" not in line
 

@@ -7,7 +7,7 @@ import pytest
 
 from api.front import Front
 from api.proxies import Proxies
-from tests.support.api import Api
+from tests.support.api import Api, audit_lines
 from tests.support.asgi import AsgiClient
 
 FORWARDED = {"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https"}
@@ -28,7 +28,7 @@ def test_a_refusal_names_the_address_behind_a_proxy_that_is_trusted_and_no_other
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="usersplit.audit"):
         assert client(api, trusted).request(method, path, headers=FORWARDED).status_code == 401
-    (line,) = [record.getMessage() for record in caplog.records]
+    (line,) = audit_lines(caplog)
     assert f"by nobody from {address}:" in line
 
 

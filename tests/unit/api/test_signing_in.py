@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from accounts.sessions import COOKIE, Sessions
-from tests.support.api import Api
+from tests.support.api import Api, audit_lines
 from tests.support.people import PASSWORD
 
 ORIGIN = {"Origin": "http://testserver"}
@@ -83,12 +83,12 @@ def test_every_refusal_is_a_line_in_the_audit_log(api: Api, caplog: pytest.LogCa
         api.refused("", "GET", "/api/v1/me", headers={"Authorization": "Bearer forged"})
         api.refused("", "POST", "/api/v1/session", json={"name": "ann\nsigned in: root", "password": "wrong"})
         api.done("", "POST", "/api/v1/session", json=ANN)
-    assert [record.getMessage().split(" from ")[0] for record in caplog.records] == [
+    assert [line.split(" from ")[0] for line in audit_lines(caplog)] == [
         "refused: GET '/api/v1/me' by nobody",
         "refused: POST '/api/v1/session' by nobody",
         "signed in: 'ann' by password",
     ]
-    assert all("\n" not in record.getMessage() for record in caplog.records)
+    assert all("\n" not in line for line in audit_lines(caplog))
 
 
 def test_what_is_no_sign_in_is_refused_with_its_fields(api: Api) -> None:
