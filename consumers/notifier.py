@@ -26,7 +26,7 @@ from events.checkpoints import move, position_of
 from events.database import write_transaction
 from events.facts import CodeDeployed, DraftDiscarded
 from events.registry import FactRegistry
-from events.store import EventStore, StoredEvent
+from events.store import EventStore, StoredEvent, require_next
 from notifications.notifier import Notification, NotificationFailed, Notifier
 from projections import test_list
 from projections.errors import ProjectionsError
@@ -77,6 +77,7 @@ class NotifierFollower:
 
         Raises:
             CheckpointMoved: another notifier is at work.
+            PositionGap: the log has a hole. Nothing behind it is told, or what is missing would never be.
         """
         told = Repeated()
         while not stop.is_set():
@@ -105,6 +106,7 @@ class NotifierFollower:
             events = self._store.read(after=self._read_to, limit=500)
             if not events:
                 return
+            require_next(events, after=self._read_to)
             for event in events:
                 if event.encoded.name == CodeDeployed.__name__ and not self._was_told(event):
                     self._pending[event.position] = _Pending(

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from consumers.agent import Agent
 from consumers.outages import DATABASE_AWAY
@@ -93,6 +94,7 @@ HELP: Final[Mapping[MetricName, str]] = MappingProxyType(
 Values: TypeAlias = Iterable[tuple[MetricName, Mapping[str, str], float]]
 """Names, labels and numbers, as they are at the moment."""
 
+_NO_ANSWER: Final[tuple[type[Exception], ...]] = (*DATABASE_AWAY, PoolExhausted)
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _SIZES = (1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
 
@@ -127,7 +129,7 @@ class Metrics:
             try:
                 with engine.connect() as connection:
                     values = list(read(connection))
-            except DATABASE_AWAY:
+            except _NO_ANSWER:
                 return [("usersplit_database_answers", {}, 0)]
             return [*values, ("usersplit_database_answers", {}, 1)]
 

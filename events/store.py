@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from events.errors import NaiveMoment, UnstorableText, VersionGap
+from events.errors import NaiveMoment, PositionGap, UnstorableText, VersionGap
 from events.registry import EncodedFact, FactRegistry
 
 
@@ -189,6 +189,17 @@ def require_whole(events: Sequence[StoredEvent]) -> None:
     for expected, event in enumerate(events, start=1):
         if event.version != expected:
             raise VersionGap(event.stream, expected, event.version)
+
+
+def require_next(events: Sequence[StoredEvent], *, after: int) -> None:
+    """Check what was read of the log behind the position `after`.
+
+    Raises:
+        PositionGap: an event is missing.
+    """
+    for expected, event in enumerate(events, start=after + 1):
+        if event.position != expected:
+            raise PositionGap(expected, event.position)
 
 
 def require_zone(moment: datetime) -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ from usersplit.conditions import MAXIMUM_LEAVES
 NOW = datetime(2026, 5, 2, 12, tzinfo=UTC)
 # The sooner a segment is closed, the sooner it is compacted.
 SOON = {
-    "cleanup.policy": "compact",
     "segment.ms": "200",
     "min.cleanable.dirty.ratio": "0.01",
     "delete.retention.ms": "100",
@@ -106,8 +106,10 @@ def test_an_agent_that_was_offline_for_longer_than_tombstones_live_still_learns_
     own_kafka: KafkaServer, sqlite_database: Engine, tmp_path: Path
 ) -> None:
     broker = KafkaBroker(own_kafka.bootstrap_servers)
-    broker.ensure_topics([Topic(name=CONFIGS, partitions=1, config=SOON)])
-    broker.ensure_topics(all_topics(hit_partitions=1))
+    for topic in all_topics(hit_partitions=1):
+        # As it is made, but for the patience of compaction.
+        soon = SOON if topic.name == CONFIGS else {}
+        broker.ensure_topics([replace(topic, config={**topic.config, **soon})])
     store = store_of(sqlite_database)
     relay = relay_of(sqlite_database, broker, now=lambda: datetime.now(UTC))
     for key in ("gone", "stays"):

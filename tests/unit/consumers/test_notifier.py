@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete, insert
 
 from consumers.notifier import NotifierFollower
-from events.errors import CheckpointMoved
+from events.database import write_transaction
+from events.errors import CheckpointMoved, PositionGap
 from events.facts import (
     REGISTRY,
     CodeDeployed,
@@ -17,7 +18,7 @@ from events.facts import (
     SplitTestUnpublished,
     split_test_stream,
 )
-from events.sql_store import SqlEventStore
+from events.sql_store import SqlEventStore, events_table
 from events.store import EventStore, Provenance
 from notifications.memory_notifier import MemoryNotifier
 from projections.models import ALL
@@ -157,3 +158,20 @@ def test_a_second_notifier_stops(
     first.step()
     with pytest.raises(CheckpointMoved):
         second.step()
+
+
+def test_a_hole_in_the_log_is_not_passed_over(
+    sqlite_database: Engine, store: EventStore, notifier: MemoryNotifier, clock: Clock
+) -> None:
+    deployed(store, "green_button")
+    deployed(store, "red_button")
+    lost = delete(events_table).where(events_table.c.position == 2).returning(events_table)
+    with write_transaction(sqlite_database) as connection:
+        rows = [dict(row._mapping) for row in connection.execute(lost)]
+    for _ in range(2):
+        with pytest.raises(PositionGap):
+            follower(sqlite_database, store, notifier, clock).step()
+    with write_transaction(sqlite_database) as connection:
+        connection.execute(insert(events_table), rows)
+    project(sqlite_database, store)
+    assert follower(sqlite_database, store, notifier, clock).step() == 2

@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 import pyarrow as pa
 import pytest
 from prometheus_client import generate_latest
-from sqlalchemy import Engine, delete, update
+from sqlalchemy import Engine, QueuePool, create_engine, delete, update
 
 from consumers.agent import Agent
 from consumers.relay_records import WITHHELD_HEADER, heartbeat_record
@@ -151,6 +151,16 @@ def test_a_database_that_does_not_answer_is_told_and_the_rest_of_the_page_stands
     values = told(metrics)
     assert values["usersplit_database_answers"] == 0
     assert values["usersplit_appended_facts_total"] == 1
+
+
+def test_a_process_whose_connections_are_all_in_use_tells_the_rest(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'usersplit.db'}"
+    engine = create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01)
+    metrics = Metrics()
+    metrics.ask_database(engine, of_servers)
+    with engine.connect():
+        assert told(metrics)["usersplit_database_answers"] == 0
+    engine.dispose()
 
 
 def test_failed_deliveries_are_counted() -> None:
