@@ -123,7 +123,7 @@ def named_errors() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if _NO_UTF_8 in str(error.orig):
+        if tells_of_damage(error):
             raise DamagedRow(str(error.orig)) from error
         if "no such table" in str(error.orig) or getattr(error.orig, "sqlstate", None) == _UNDEFINED_TABLE:
             raise SchemaMissing(str(error.orig)) from error
@@ -131,11 +131,16 @@ def named_errors() -> Iterator[None]:
             raise DatabaseUnavailable(str(error.orig)) from error
         raise
     except sqlite3.OperationalError as error:
-        if _NO_UTF_8 in str(error):
+        if tells_of_damage(error):
             raise DamagedRow(str(error)) from error
         if "no such table" in str(error):
             raise SchemaMissing(str(error)) from error
         raise DatabaseUnavailable(str(error)) from error
+
+
+def tells_of_damage(error: Exception) -> bool:
+    """Answer whether an error of the database, operational by its class, says that a row is damaged."""
+    return _NO_UTF_8 in str(error)
 
 
 def _prepare_postgres(connection: Any, record: ConnectionPoolEntry) -> None:

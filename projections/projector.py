@@ -10,7 +10,7 @@ from logging import getLogger
 
 from sqlalchemy import Connection, Engine
 
-from events.database import write_transaction
+from events.database import tells_of_damage, write_transaction
 from events.registry import FactRegistry
 from events.store import EventStore, RecordedFact
 from projections import registry as generations
@@ -110,10 +110,9 @@ class Projector:
         try:
             if not _apply(connection, projection, generation, batch.facts, reached=batch.reached):
                 return
-        except OUTAGES:
-            # The database is in trouble, not the projection: the transaction is lost, and can be tried again.
-            raise
-        except Exception:  # noqa: BLE001 - whatever apply raises is found again, at its fact, and pauses the projection
+        except Exception as error:  # whatever apply raises is found again, at its fact, and pauses it
+            if _is_outage(error):
+                raise
             self._advance_one_by_one(connection, projection, generation, batch.facts)
             return
         if batch.obstacle is not None:
@@ -132,9 +131,9 @@ class Projector:
             try:
                 if not _apply(connection, projection, generation, (recorded,), reached=recorded.position):
                     return
-            except OUTAGES:
-                raise
-            except Exception as error:  # noqa: BLE001 - rule 6: whatever it is, the projection pauses at this fact
+            except Exception as error:  # rule 6: whatever it is, the projection pauses at this fact
+                if _is_outage(error):
+                    raise
                 _log.exception("%s could not apply position %d", projection.name, recorded.position)
                 fact = type(recorded.fact).__name__
                 reason = f"{type(error).__name__} in applying {fact} at position {recorded.position}: {error}"
@@ -167,6 +166,14 @@ def _apply(
         if facts:
             projection.apply(connection, projection.tables(generation.generation), facts)
     return True
+
+
+def _is_outage(error: Exception) -> bool:
+    """Answer whether the database is in trouble, not the projection: the transaction is lost, and can be tried again.
+
+    A row of a read model that is damaged is no outage: it would be asked for again for ever. A rebuild mends it.
+    """
+    return isinstance(error, OUTAGES) and not tells_of_damage(error)
 
 
 def _pause(connection: Connection, generation: Generation, reason: str) -> None:

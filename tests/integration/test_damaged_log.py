@@ -7,16 +7,16 @@ from commands.aggregates import SPLIT_TESTS
 from commands.execution import Execution
 from events.database import write_transaction
 from events.errors import DamagedRow, VersionGap
-from events.facts import REGISTRY, split_test_stream
+from events.facts import REGISTRY, PropertiesEdited, split_test_stream
 from events.sql_store import SqlEventStore, events_table
-from projections import changelog, registry
+from projections import changelog, config, registry
 from projections.errors import RebuildFailed
 from projections.log_batches import read_batch
 from projections.models import ALL
 from projections.projection import Projection
 from projections.rebuild import rebuild
 from projections.registry import Generation
-from tests.support.histories import KEY, created, whole_life
+from tests.support.histories import KEY, created, running, whole_life
 from tests.support.read_models import BEGINNING, ReadModels
 
 
@@ -116,6 +116,22 @@ def test_a_damaged_row_of_sqlite_is_no_outage_and_pauses_every_projection_before
         assert said in found.reason
     with pytest.raises(RebuildFailed, match="DamagedRow"):
         rebuild(engine=sqlite_database, store=models.store, registry=REGISTRY, projection=changelog.PROJECTION)
+
+
+def test_a_damaged_row_of_a_read_model_pauses_it_and_a_rebuild_mends_it(sqlite_database: Engine) -> None:
+    model = config.PROJECTION
+    models = ReadModels(sqlite_database, store=SqlEventStore(sqlite_database, REGISTRY), projections=[model])
+    models.given(*running())
+    expected = models.stored()
+    with write_transaction(sqlite_database) as connection:
+        connection.exec_driver_sql("UPDATE config_g1 SET status = CAST(x'ff' AS TEXT)")
+    models.append([PropertiesEdited(key=KEY, changes=())])
+    models.projector.catch_up()
+    paused = serving(sqlite_database, model)
+    assert paused.state == "paused"
+    assert "Could not decode to UTF-8 column 'status'" in paused.reason
+    rebuild(engine=sqlite_database, store=models.store, registry=REGISTRY, projection=model)
+    assert models.stored() == expected
 
 
 def test_nothing_is_decided_on_a_history_with_a_hole(models: ReadModels) -> None:

@@ -257,8 +257,9 @@ def test_the_agent_is_ready_only_after_the_end_it_saw_at_its_start(tmp_path: Pat
     send(broker, *[("a", document("a", position)) for position in range(1, 6)])
     agent = Agent(broker, tmp_path, batch_size=2)
     seen = []
-    for _ in range(3):
+    for later in range(6, 9):
         agent.step()
+        send(broker, ("a", document("a", later)))
         seen.append((agent.ready, state(tmp_path)["ready"]))
     assert seen == [(False, False), (False, False), (True, True)]
 
