@@ -37,6 +37,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.app
 	@echo "Setting up: what checks and tests need …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip check --disable-pip-version-check >/dev/null || $(BIN)/python -m pip check
+	@$(BIN)/python -m compileall -q -j $(WORKERS) $(CODE)  # once, not by each worker of the first tests
 	@touch $@
 
 # Nobody needs it but the tests of the checks in C, and benchmarks. Copied first: setuptools builds beside the source.
@@ -82,12 +83,15 @@ test-fast: setup ## the unit tests, all of them: what broke, in half a minute
 test: setup ## every test, the fast ones first; the summary says which Kafka and PostgreSQL they ran on
 	@$(PYTEST) -q -n $(ALL_WORKERS) tests/unit tests/architecture tests/contract tests/integration tests/e2e
 
-.PHONY: check
-check: $(VENV)/.dev ## ruff, mypy, import contracts: what CI holds every change against
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff, mypy, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(CODE) tests benchmarks
 	@$(BIN)/lint-imports
+
+.PHONY: check
+check: lint ## lint, and the tests of the architecture: what CI holds every change against, before all other tests
 	@$(PYTEST) -q -n $(WORKERS) tests/architecture
 
 .PHONY: format

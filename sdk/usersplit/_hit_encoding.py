@@ -7,7 +7,8 @@ sends it to `encode_hit`, which is the truth; a property test holds the two agai
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 from usersplit._errors import __version__
 from usersplit._hit_record import HITS_PER_BATCH, BufferedHit, HitIds, HitOrigin, LoggedHit, hit_of, text_of
@@ -32,6 +33,26 @@ class EncodedHits:
     failures: list[str] = field(default_factory=list)
 
 
+class _Written(NamedTuple):
+    """The bytes of small numbers, by the number."""
+
+    lengths: Sequence[bytes]
+    split_groups: Sequence[bytes]
+    counts: Sequence[bytes]
+    low: Sequence[bytes]
+    """The two lowest bytes of a time; the others change every eight milliseconds only."""
+
+
+@cache  # the same for all hits: one copy a process, made by who encodes first
+def _written() -> _Written:
+    return _Written(
+        lengths=[_varint(length) for length in range(128)],
+        split_groups=[_varint(group) for group in range(SPLIT_GROUPS + 1)],
+        counts=[HitIds(b"").count(place).encode() for place in range(HITS_PER_BATCH)],
+        low=[bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(1 << 14)],
+    )
+
+
 class HitEncoder:
     """Encodes the hits of one process. For one thread at a time."""
 
@@ -42,11 +63,6 @@ class HitEncoder:
         self._tests: dict[tuple[str, int, str, str], bytes] = {}
         self._drawn: dict[tuple[object, object], bytes] = {}
         self._forced: dict[tuple[object, object], bytes] = {}
-        self._lengths = [_varint(length) for length in range(128)]
-        self._split_groups = [_varint(group) for group in range(SPLIT_GROUPS + 1)]
-        self._counts = [HitIds(b"").count(place).encode() for place in range(HITS_PER_BATCH)]
-        # The two lowest bytes of a time; the others change every eight milliseconds only.
-        self._low = [bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(1 << 14)]
 
     def encode(self, batch: Sequence[BufferedHit], random_bytes: bytes) -> EncodedHits:
         """Return the records of at most `HITS_PER_BATCH` hits, in order. `random_bytes` make their ids unique."""
@@ -56,7 +72,7 @@ class HitEncoder:
         # One loop, unrolled, its names local: a call would cost more than what it does.
         id_tail = ids.tail.encode()
         tests, drawn, forced_ones = self._tests, self._drawn, self._forced
-        lengths, split_groups, counts, low = self._lengths, self._split_groups, self._counts, self._low
+        lengths, split_groups, counts, low = _written()
         unix_ms: int | None = None
         eight_ms: int | None = None
         id_head = high = b""

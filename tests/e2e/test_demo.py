@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_the_demo_runs_through_and_its_numbers_agree(tmp_path: Path) -> None:
     outcome = subprocess.run(
         [sys.executable, "-W", "error", "-m", "entrypoints", "demo", "--once", "--directory", str(tmp_path / "demo")],

@@ -79,6 +79,7 @@ def in_bi_changes(terminal: Terminal) -> str:
         engine.dispose()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 @pytest.mark.real_kafka
 @pytest.mark.real_postgres

@@ -24,6 +24,7 @@ def logging_as_it_was() -> Iterator[None]:
             logging.root.removeHandler(handler)
 
 
+@pytest.mark.long
 def test_the_file_goes_through_the_embedded_parts(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
@@ -39,6 +40,7 @@ def test_the_file_goes_through_the_embedded_parts(
     assert "44,700" in terminal.done(*command, "--embedded", str(directory))
 
 
+@pytest.mark.long
 @pytest.mark.real_kafka
 @pytest.mark.real_postgres
 def test_the_file_goes_through_kafka_and_postgresql(

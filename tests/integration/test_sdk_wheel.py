@@ -37,7 +37,7 @@ pytest_plugins = ["pytester", "tests.support.check_forms"]
 """
 INSTALL_SECONDS, RUN_SECONDS = 300, 900
 
-pytestmark = pytest.mark.timeout(INSTALL_SECONDS + RUN_SECONDS + 60)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(INSTALL_SECONDS + RUN_SECONDS + 60)]
 
 
 @pytest.fixture(scope="module")
