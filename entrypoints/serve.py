@@ -155,6 +155,8 @@ def serve(  # noqa: PLR0913 - what a process hands in, by name
             runner.run(_serve(_Server(config), settings, stop))
     finally:
         crew.stop()
+        # What stays frozen is never let go of, and DuckDB's client fills the terminal with what has leaked.
+        gc.unfreeze()
 
 
 def _settle() -> None:

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tests.support.hit_report_rows import A_REPORT
 from warehouse.clickhouse_dimensions import ClickHouseDimensions
 from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.dimensions import (
     ChangeRow,
     DimensionRows,
     DimensionWarehouse,
-    HitReportRow,
     SettingsGroupRow,
     SplitGroupRow,
     SplitTestRow,
@@ -89,30 +89,7 @@ IN_FORCE = UserGroupConditionsRow(
 GROUP_CHANGED = UserGroupChangeRow(
     position=8, changed_at=MOMENT, actor="anna", group_key="payers", kind="Y", settings_group=1, sentence="Activated."
 )
-REPORT = HitReportRow(
-    process="p1",
-    report_id="r1",
-    counting_since=MOMENT,
-    reported_at=MOMENT,
-    is_final=False,
-    app="shop",
-    environment="production",
-    host="web-1",
-    sdk_version="0.1.0",
-    accepted=100,
-    recovered=0,
-    delivered=70,
-    waiting=5,
-    dropped=25,
-    dropped_buffer_full=20,
-    dropped_closed=4,
-    dropped_encoding_failed=0,
-    dropped_delivery_failed=0,
-    dropped_close_deadline=0,
-    dropped_spool_full=0,
-    dropped_spool_damaged=0,
-    dropped_other=1,
-)
+REPORT = replace(A_REPORT, counting_since=MOMENT, reported_at=MOMENT)
 ALL = DimensionRows(
     split_tests=[GREEN],
     settings_groups=[FIRST],

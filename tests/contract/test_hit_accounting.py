@@ -11,6 +11,7 @@ from uuid import UUID
 import pyarrow as pa
 import pytest
 
+from tests.support.hit_report_rows import A_REPORT
 from warehouse.clickhouse_dimensions import ClickHouseDimensions
 from warehouse.clickhouse_hits import ClickHouseHits
 from warehouse.dimensions import DimensionRows, DimensionWarehouse, HitReportRow
@@ -27,29 +28,13 @@ SECOND_DAY = date(2026, 5, 4)
 # Late in the day, UTC: an engine that thinks in another zone puts it into the next one, or noon's into the one before.
 EVENING = datetime(2026, 5, 3, 23, 59, 59, tzinfo=UTC)
 EARLY = EVENING + timedelta(seconds=2)
-REPORT = HitReportRow(
-    process="p1",
-    report_id="r1",
+REPORT = replace(
+    A_REPORT,
     counting_since=EVENING - timedelta(days=1),
     reported_at=EVENING,
-    is_final=False,
-    app="shop",
-    environment="production",
-    host="web-1",
-    sdk_version="0.1.0",
-    accepted=100,
     recovered=10,
     delivered=60,
     waiting=15,
-    dropped=25,
-    dropped_buffer_full=20,
-    dropped_closed=4,
-    dropped_encoding_failed=0,
-    dropped_delivery_failed=0,
-    dropped_close_deadline=0,
-    dropped_spool_full=0,
-    dropped_spool_damaged=0,
-    dropped_other=1,
 )
 LATER = replace(
     REPORT,

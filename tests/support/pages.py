@@ -269,6 +269,7 @@ def process(command: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
             said, _ = running.communicate()
     assert running.returncode == 0, f"{command} ended with {running.returncode}: {said}"
     assert "Traceback" not in said, said
+    assert "leaked" not in said, said
 
 
 def answers(url: str) -> bool:
