@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from accounts.errors import AccountsError
+from accounts.errors import AccountsError, NotSignedIn
 from domain.errors import NotAManager, RuleBroken
 from events.errors import EventsError, VersionConflict
 from projections.errors import ProjectionsError
@@ -21,6 +21,8 @@ def refused(error: Exception, *, by: str) -> str:
         _AUDIT.warning("refused: a page's command by %r: %s %r", by, type(error).__name__, str(error))
     if isinstance(error, VersionConflict):
         return "Somebody changed it in the meantime, and nothing was done. Load the page anew, look, and decide again."
+    if isinstance(error, NotSignedIn):
+        return "Your session has ended, and nothing was done. Sign in again."  # what it advises is for programs, too
     return sentence(error)
 
 

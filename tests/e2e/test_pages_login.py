@@ -93,7 +93,7 @@ def test_an_open_page_can_neither_act_nor_read_once_its_session_has_ended(pages:
         fill(form, "Key", "after_the_end")
         fill(form, "Name", "Made by nobody")
         form.get_by_role("button", name="Create and go on").click()
-        expect(form.get_by_text("Your session has ended")).to_be_visible()
+        expect(form.get_by_text("Your session has ended, and nothing was done. Sign in again.")).to_be_visible()
         fill(listing, "Search", "anything")
         listing.wait_for_url(re.compile(r"/login\?next="))
     with pages.commands("bob") as (commands, request), pytest.raises(SplitTestNotFound):
