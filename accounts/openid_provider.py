@@ -225,28 +225,44 @@ class OpenIdProvider:
         return KeySet.import_key_set(document)  # type: ignore[arg-type]  # it checks what it is given
 
     def _document(self, url: str, *, anew: bool = False) -> Mapping[str, Any]:
-        """Return a document of the provider, from memory for an hour. Whoever comes meanwhile waits for one answer."""
-        with self._documents:
-            moment = self._monotonic()
-            known = self._known.get(url)
-            is_asked_anew = anew and moment >= self._anew_from
-            if known is not None and not is_asked_anew and moment - known[0] < _KEPT_SECONDS:
-                return known[1]
-            if moment < self._down_until:
-                raise ProviderUnavailable("does not answer")
-            if is_asked_anew:
-                # Anybody can send logout tokens of a key that nobody knows, and must not make us ask for each.
-                self._anew_from = moment + _ANEW_SECONDS
-            try:
-                with self._asking() as http:
-                    answer = http.get(url)
-                    answer.raise_for_status()
-                    document = _object(answer)
-            except ProviderUnavailable:
-                self._down_until = self._monotonic() + _DOWN_SECONDS
-                raise
-            self._known[url] = (moment, document)
-            return document
+        """Return a document of the provider, from memory for an hour. Whoever comes meanwhile waits for one answer.
+
+        Who doubts a document (`anew`) gets the known one where it was doubted a moment ago, or is at this moment:
+        anybody can send logout tokens of a key that nobody knows, and must not make us ask for each, nor hold threads.
+        """
+        if (known := self._fresh(url, anew=anew)) is not None:
+            return known
+        is_doubted = anew and url in self._known
+        if not self._documents.acquire(blocking=not is_doubted):
+            return self._known[url][1]
+        try:
+            known = self._fresh(url, anew=anew)
+            return self._asked(url, anew=anew) if known is None else known
+        finally:
+            self._documents.release()
+
+    def _fresh(self, url: str, *, anew: bool) -> Mapping[str, Any] | None:
+        moment, known = self._monotonic(), self._known.get(url)
+        if known is None or moment - known[0] >= _KEPT_SECONDS or (anew and moment >= self._anew_from):
+            return None
+        return known[1]
+
+    def _asked(self, url: str, *, anew: bool) -> Mapping[str, Any]:
+        moment = self._monotonic()
+        if moment < self._down_until:
+            raise ProviderUnavailable("does not answer")
+        if anew:
+            self._anew_from = moment + _ANEW_SECONDS
+        try:
+            with self._asking() as http:
+                answer = http.get(url)
+                answer.raise_for_status()
+                document = _object(answer)
+        except ProviderUnavailable:
+            self._down_until = self._monotonic() + _DOWN_SECONDS
+            raise
+        self._known[url] = (moment, document)
+        return document
 
     @contextmanager
     def _asking(self) -> Iterator[httpx.Client]:
