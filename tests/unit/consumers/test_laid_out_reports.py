@@ -174,6 +174,27 @@ def test_a_reporter_tells_its_first_state_and_each_change_but_nothing_twice() ->
         assert len(reports_in(broker)) == told
 
 
+def test_a_reporter_rests_after_each_report_however_much_changes() -> None:
+    broker, asked = Broker(), []
+
+    class Rest(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            asked.append(timeout)
+            return super().wait(timeout)
+
+    reporter = LaidOutReporter(
+        broker, environment="production", host="web-1", now=lambda: NOW, at_most_every_seconds=600.0
+    )
+    reporter._done = Rest()
+    with reporter.running():
+        reporter.tell(1, {"a": 1})
+        wait_until_reported(broker, report(a=1))
+        for position in range(2, 100):
+            reporter.tell(position, {"a": position})
+    assert asked == [600.0]
+    assert reports_in(broker) == [report(a=1)]
+
+
 def test_a_reporter_gives_signs_of_life() -> None:
     broker = Broker()
     reporter = LaidOutReporter(
