@@ -128,7 +128,7 @@ class Demo:
         commands = self._usersplit.backbone.split_tests
         for key, name, issue_key, document in (
             (BASKET, "Does a bigger basket sell more?", "SHOP-14", settings(50, [SPAIN], "bigger")),
-            (COLORS, "Do yellow coconuts sell better?", "SHOP-17", settings(70, [RUSSIA, SPAIN], "yellow")),
+            (COLORS, "Do yellow coconuts sell better?", "SHOP-17", settings(80, [RUSSIA, SPAIN], "yellow")),
         ):
             commands.create(self._request(), key=key, name=name, issue_key=issue_key)
             commands.propose_settings(self._request(), key, document)

@@ -139,7 +139,9 @@ def _overlaps(settings: CurrentSettings, counted_at: datetime | None) -> Finding
         return Finding(
             about="overlaps", mark="ok", found="It overlaps only with tests of other types.", why=when.strip()
         )
-    return Finding(about="overlaps", mark="ok", found="It shares split groups with no other test.", why=when.strip())
+    # Where users were counted, a test that shares groups in which nobody is in both is not told among the overlaps.
+    what = "split groups" if settings.users is None else "users"
+    return Finding(about="overlaps", mark="ok", found=f"It shares {what} with no other test.", why=when.strip())
 
 
 def _power(settings: CurrentSettings) -> Finding:

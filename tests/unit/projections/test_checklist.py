@@ -134,3 +134,9 @@ def test_settings_that_wait_are_not_taken_for_those_that_would_be_started() -> N
     assert waiting.found.startswith("Settings group 3 would be started: settings group 4 is still being prepared")
     failed = findings(pending_group=4, pending_state="failed", pending_reason="no users")["waiting"]
     assert (failed.mark, failed.why) == ("warn", "no users")
+
+
+def test_without_overlaps_it_says_what_was_looked_at() -> None:
+    uncounted = (variant("control", users=None), variant("green", users=None))
+    assert findings()["overlaps"].found == "It shares users with no other test."
+    assert findings(variants=uncounted)["overlaps"].found == "It shares split groups with no other test."
