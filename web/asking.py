@@ -1,10 +1,12 @@
 """Before something is done: what it will do, and a second click. And buttons that are pressed once, however often."""
 
+import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from nicegui import ui
 
+from projections.errors import OUTAGES
 from web.rendering import html
 
 Act: TypeAlias = Callable[[], Awaitable[str | None]]
@@ -12,6 +14,12 @@ Act: TypeAlias = Callable[[], Awaitable[str | None]]
 
 None: it was refused, and what is wrong stands beside its field.
 """
+
+
+_AWAY: Final = "The database does not answer. Look whether it was done, and try again in a moment."
+_BROKEN: Final = "Something went wrong here, and was logged. Look whether it was done."
+
+_log = logging.getLogger(__name__)
 
 
 def ask(
@@ -42,13 +50,8 @@ def ask(
             go = ui.button(label).props(f"color={color}")
 
     async def take() -> None:
-        go.disable()  # a second click that is on its way is not heard any more
-        said = await act()
-        problem.text = said or ""
-        if said == "":
+        if await _is_done(go, act, problem):
             dialog.close()
-        else:
-            go.enable()
 
     go.on_click(take)
     dialog.on("hide", dialog.delete)
@@ -63,11 +66,23 @@ def button(label: str, act: Act, problem: ui.label, *, icon: str | None = None) 
     made = ui.button(label, icon=icon)
 
     async def take() -> None:
-        made.disable()
-        said = await act()
-        problem.text = said or ""
-        if said != "":
-            made.enable()
+        await _is_done(made, act, problem)
 
     made.on_click(take)
     return made
+
+
+async def _is_done(pressed: ui.button, act: Act, problem: ui.label) -> bool:
+    """Do it, and return whether it was done. If not, `problem` says why, whatever it is, and the button opens again."""
+    pressed.disable()  # a second click that is on its way is not heard any more
+    said: str | None = _BROKEN
+    try:
+        said = await act()
+    except OUTAGES as error:
+        _log.error("a command of a page was not done: %s", error)
+        said = _AWAY
+    finally:
+        problem.text = said or ""
+        if said != "":
+            pressed.enable()
+    return said == ""

@@ -8,6 +8,7 @@ from itertools import count
 import httpx
 from playwright.sync_api import Page, expect
 
+from events.database import open_database, write_transaction
 from tests.support.chromium import INSECURE_HOST
 from tests.support.pages import PASSWORD, Pages, choose, fill
 from tests.support.terminal import wait_until
@@ -230,6 +231,44 @@ def test_a_token_is_copied_by_the_older_way_where_pages_come_without_https(pages
         page.keyboard.press("Control+C")
         label.press("Control+V")
         expect(label).to_have_value(token)
+
+
+@contextmanager
+def no_tokens_table(pages: Pages) -> Iterator[None]:
+    """The database answers everything about tokens with an error."""
+    engine = open_database(pages.database_url)
+
+    def rename(before: str, after: str) -> None:
+        with write_transaction(engine) as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
+
+    rename("api_tokens", "elsewhere")
+    try:
+        yield
+    finally:
+        rename("elsewhere", "api_tokens")
+        engine.dispose()
+
+
+def test_a_database_that_does_not_answer_is_said_and_the_button_can_be_pressed_again(pages: Pages) -> None:
+    with own_page(pages, "pia") as page:
+        fill(page, "What it is for", "autotests")
+        page.get_by_role("checkbox", name=re.compile("^read:")).click()
+        away = page.get_by_text("The database does not answer")
+        with no_tokens_table(pages):
+            page.get_by_role("button", name="Make a token").click()
+            expect(away).to_be_visible()
+        page.get_by_role("button", name="Make a token").click()
+        expect(page.get_by_label("The new token")).to_be_visible()
+
+        page.get_by_role("button", name="Revoke autotests").click()
+        revoke = page.get_by_role("dialog").get_by_role("button", name="Revoke", exact=True)
+        with no_tokens_table(pages):
+            revoke.click()
+            expect(page.get_by_role("dialog").get_by_text("The database does not answer")).to_be_visible()
+        revoke.click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page.get_by_text("1 that is over")).to_be_visible()
 
 
 def test_a_superuser_takes_back_somebody_s_token(pages: Pages) -> None:
