@@ -1,5 +1,8 @@
 """A log that was damaged: a payload, a row, a hole, an end that is missing. What it does to those who follow it."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from sqlalchemy import Engine, delete, insert, update
 
@@ -25,6 +28,13 @@ def serving(engine: Engine, projection: Projection) -> Generation:
         found = registry.serving(connection, projection.name)
     assert found is not None
     return found
+
+
+def assert_nobody_reads(engine: Engine) -> None:
+    """Fail if a connection still looks at the file as it was: SQLite cannot shorten its log of writes then."""
+    with closing(sqlite3.connect(str(engine.url.database), isolation_level=None)) as connection:
+        is_hindered, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert not is_hindered
 
 
 @pytest.fixture
@@ -114,8 +124,10 @@ def test_a_damaged_row_of_sqlite_is_no_outage_and_pauses_every_projection_before
         assert (found.state, found.position) == ("paused", 5)
         assert found.reason.startswith("behind position 5: DamagedRow: ")
         assert said in found.reason
-    with pytest.raises(RebuildFailed, match="DamagedRow"):
+    with pytest.raises(RebuildFailed, match="DamagedRow") as kept:
         rebuild(engine=sqlite_database, store=models.store, registry=REGISTRY, projection=changelog.PROJECTION)
+    assert_nobody_reads(sqlite_database)
+    del kept
 
 
 def test_a_damaged_row_of_a_read_model_pauses_it_and_a_rebuild_mends_it(sqlite_database: Engine) -> None:
@@ -130,6 +142,7 @@ def test_a_damaged_row_of_a_read_model_pauses_it_and_a_rebuild_mends_it(sqlite_d
     paused = serving(sqlite_database, model)
     assert paused.state == "paused"
     assert "Could not decode to UTF-8 column 'status'" in paused.reason
+    assert_nobody_reads(sqlite_database)
     rebuild(engine=sqlite_database, store=models.store, registry=REGISTRY, projection=model)
     assert models.stored() == expected
 
