@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,8 @@ from entrypoints.demo import COLORS, PASSWORD, PEOPLE, Demo
 def demo(directory: Path, *, once: bool) -> None:
     """Run two split tests of a coconut store through their whole life, under load, on embedded parts."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # As Ctrl-C does: an end without a word would leave its store behind, which is a process of its own.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     terminal = console()
     began = time.monotonic()
     _clear(directory)

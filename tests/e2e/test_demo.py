@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from tests.support.terminal import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +26,29 @@ def test_the_demo_runs_through_and_its_numbers_agree(tmp_path: Path) -> None:
     assert "none lost, none twice" in outcome.stdout
     assert "All numbers agree." in outcome.stdout
     assert outcome.stderr == "", "somebody who sees it for the first time is alarmed by every warning"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for processes as Linux shows them")
+def test_a_demo_that_is_told_to_end_takes_its_store_along(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "entrypoints", "demo", "--directory", str(tmp_path / "demo")],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as demo:
+        wait_until("its store has begun", lambda: processes_with(str(tmp_path), "examples.coconut_store"))
+        demo.terminate()
+        assert demo.wait(90) == 130
+    assert not processes_with(str(tmp_path), "examples.coconut_store")
+
+
+def processes_with(*words: str) -> list[str]:
+    """Return the command lines that hold all of `words`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            found.append((process / "cmdline").read_text().replace("\0", " "))
+    return [line for line in found if all(word in line for word in words)]
 
 
 def test_the_demo_leaves_a_directory_alone_that_is_not_its_own(tmp_path: Path) -> None:
