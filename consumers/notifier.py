@@ -13,7 +13,7 @@ Promises and their prices:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from logging import getLogger
+from logging import INFO, WARNING, getLogger
 from threading import Event
 from time import monotonic
 from typing import Final
@@ -42,6 +42,10 @@ class _Pending:
     event: StoredEvent
     due_at: float
     wait_seconds: float
+
+
+class _ListBehind(NotificationFailed):
+    """The list of tests, which knows the managers, does not know of the fact yet."""
 
 
 class NotifierFollower:
@@ -125,8 +129,14 @@ class NotifierFollower:
         try:
             told = self._tell_of(pending.event)
         except NotificationFailed as error:
-            _log.warning(
-                "notifier: %s is tried again in %.0f s: %s", pending.event.event_id, pending.wait_seconds, error
+            # A list that is a moment behind is nobody's trouble; one that is still behind at the next try is.
+            is_usual = isinstance(error, _ListBehind) and pending.wait_seconds == self._first_retry_seconds
+            _log.log(
+                INFO if is_usual else WARNING,
+                "notifier: %s is tried again in %.0f s: %s",
+                pending.event.event_id,
+                pending.wait_seconds,
+                error,
             )
             pending.due_at = self._clock() + pending.wait_seconds
             pending.wait_seconds = min(2 * pending.wait_seconds, self._last_retry_seconds)
@@ -151,9 +161,7 @@ class NotifierFollower:
         except ProjectionsError as error:
             raise NotificationFailed(f"the managers are not known: {error}") from error
         if line is None or line.version < event.version:
-            raise NotificationFailed(
-                f"the list of tests has not caught up with {event.event_id}; is a projector running?"
-            )
+            raise _ListBehind(f"the list of tests has not caught up with {event.event_id}; is a projector running?")
         self._notifier.notify(_code_deployed(event, fact, line))
         return True
 

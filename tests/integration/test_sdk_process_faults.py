@@ -93,7 +93,7 @@ def let_an_heir_deliver(opened: Opened, spooled: int) -> None:
     """Open a logger that takes over what dead processes left, and wait until that has arrived."""
     heir = opened()
     log(heir, 1, 10**9)
-    until(lambda: balanced(heir).delivered == 1 + spooled)
+    until(lambda: balanced(heir).delivered == 1 + spooled, else_say=lambda: (spooled, heir.stats()))
     stats = balanced(heir)
     assert (stats.recovered, stats.spooled) == (spooled, 0)
     heir.close()
@@ -108,6 +108,10 @@ for _ in range(20):
     log(500)
     while logger._buffer.is_nearly_full:
         time.sleep(0.01)
+spooled = -1
+while logger.stats().spooled != spooled:  # the last block may be on its way to the disk
+    spooled = logger.stats().spooled
+    time.sleep(0.5)
 tell("before")
 time.sleep(600)
 """

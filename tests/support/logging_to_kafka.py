@@ -68,11 +68,11 @@ def log(logger: HitLogger, count: int, start: int = 0) -> None:
         logger.log(test_key="k", variant="v", unit_type="user", unit_id=number)
 
 
-def until(reached: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until it is so; fail after `seconds`."""
+def until(reached: Callable[[], object], seconds: float = 60, *, else_say: Callable[[], object] = str) -> None:
+    """Wait until it is so; fail after `seconds`, with what `else_say` has to say."""
     deadline = time.monotonic() + seconds
     while not reached():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, else_say()
         time.sleep(0.02)
 
 

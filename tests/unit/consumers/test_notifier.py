@@ -134,6 +134,25 @@ def test_the_read_model_is_waited_for(
     assert following.step() == 1
 
 
+def test_only_a_list_that_is_still_behind_at_the_next_try_is_warned_of(
+    sqlite_database: Engine,
+    store: EventStore,
+    notifier: MemoryNotifier,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="consumers.notifier")
+    deployed(store, "red")
+    project(sqlite_database, store)
+    deployed(store, "green")
+    following = follower(sqlite_database, store, notifier, clock)
+    assert following.step() == 1
+    clock.seconds += 1.0
+    assert following.step() == 0
+    behind = [record.levelname for record in caplog.records if "has not caught up" in record.message]
+    assert behind == ["INFO", "WARNING"]
+
+
 def test_nobody_is_told_of_a_test_that_was_discarded_meanwhile(
     sqlite_database: Engine, store: EventStore, notifier: MemoryNotifier, clock: Clock
 ) -> None:
