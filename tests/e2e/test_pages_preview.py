@@ -6,7 +6,8 @@ from pathlib import Path
 import duckdb
 from playwright.sync_api import Browser, expect
 
-from tests.support.pages import Pages, free_port, process, users_in
+from tests.support.pages import Pages, process, users_in
+from tests.support.ports import free_port
 
 USERS = 1_000
 ROWS_TO_ADD_UP = 40_000_000

@@ -8,7 +8,8 @@ from subprocess import PIPE, Popen
 import httpx
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.pages import Pages, choose, fill, free_port, settle, users_who
+from tests.support.pages import Pages, choose, fill, settle, users_who
+from tests.support.ports import free_port
 from tests.support.terminal import ROOT, wait_until
 
 SETTINGS = {

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from tests.support.pages import Pages, fill, free_port, process
+from tests.support.pages import Pages, fill, process
+from tests.support.ports import free_port
 
 
 def test_a_form_outlives_its_server_and_says_that_nobody_is_counted_without_users(

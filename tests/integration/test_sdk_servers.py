@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from streams.kafka_broker import KafkaBroker
 from streams.messages import Topic
 from tests.support.hit_accounts import KEEPING_ACCOUNTS, accounts_in
 from tests.support.kafka import RealKafka
+from tests.support.ports import free_port
 from usersplit.hits import decode_hit
 
 pytestmark = pytest.mark.real_kafka
@@ -86,13 +86,6 @@ def start(tmp_path: Path, topic: str, bootstrap: str) -> Start:
             )
 
     return start_process
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def until(reached: Callable[[], object], output: Path) -> None:

@@ -23,6 +23,8 @@ from typing import Self
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec  # type: ignore[attr-defined]  # its own names
 
+from tests.support.ports import free_ports
+
 KAFKA_VERSION = "4.3.1"
 _ROOT = Path(__file__).parents[2]
 _POM = Path(__file__).with_name("kafka_jars") / "pom.xml"
@@ -77,7 +79,7 @@ class KafkaServer:
         self._jars = _jars()
         self._java_options = _quick_start() if java_options is None else java_options
         self._directory = Path(tempfile.mkdtemp(prefix="usersplit-kafka-"))
-        self._port, self._controller_port = _free_ports(2)
+        self._port, self._controller_port = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         self._properties = self._directory / "server.properties"
         self._properties.write_text(
@@ -282,20 +284,3 @@ def _fetch(jars: Path) -> None:
         said = (finished.stdout + finished.stderr).decode(errors="replace")
         raise KafkaNotAvailable(f"Maven could not fetch Kafka's jars: {said[-2000:]}")
     part.rename(jars)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports below the range from which the system draws ports for outgoing connections.
-
-    From within that range, a client that tries to reach the dead broker could be given the broker's own port.
-    """
-    found: set[int] = set()
-    while len(found) < count:
-        port = random.randint(15000, 30000)  # noqa: S311 - a port, no secret
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.add(port)
-    return list(found)

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -39,6 +38,7 @@ from events.sql_store import SqlEventStore
 from events.store import EventStore, Provenance
 from tests.support.chromium import PATIENCE_MILLISECONDS
 from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET
+from tests.support.ports import free_ports
 from tests.support.terminal import ROOT, wait_until
 from warehouse.duckdb_users import DuckDbUsers
 from warehouse.generated_users import generate_duckdb
@@ -52,13 +52,6 @@ QUICK_PASSWORDS: Final = Passwords(PasswordHasher(time_cost=1, memory_cost=8, pa
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +194,7 @@ def pages(chromium: Browser, migrated_sqlite_file: Path, tmp_path_factory: pytes
     """
     directory = tmp_path_factory.mktemp("pages")
     url = f"sqlite:///{shutil.copy(migrated_sqlite_file, directory / 'pages.db')}"
-    port, provider_port = free_port(), free_port()
+    port, provider_port = free_ports(2)
     address = f"http://127.0.0.1:{port}"
     settings = {
         "USERSPLIT_DATABASE_URL": url,

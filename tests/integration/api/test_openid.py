@@ -18,7 +18,7 @@ from api.openid import CALLBACK, PLACE
 from entrypoints.clock import now
 from tests.support.api import Api
 from tests.support.identity_provider import IdentityProvider, begun, identity_provider, openid_desk
-from tests.support.pages import free_port
+from tests.support.ports import free_port
 
 BY_GROUPS = PeopleRules(role_claim="groups", roles={"pm": "manager", "admins": "superuser", "all": "viewer"})
 
