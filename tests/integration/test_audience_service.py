@@ -103,7 +103,7 @@ def test_a_test_that_appears_meanwhile_is_counted_soon(house: CountedHouse, monk
         wait_until("the new test is counted", lambda: bool(audience(house).live_numbers([COUNTRIES]).shared))
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
     (shared,) = audience(house).live_numbers([COUNTRIES]).shared
     assert (shared.key, shared.users) == ("adults", house.users(IN_COUNTRIES, IS_ADULT))
 

@@ -81,7 +81,7 @@ def test_the_broker_is_killed_under_load_and_every_delivered_hit_is_in_bi_once(
             wait_until(lambda: sum(in_bi(warehouse).values()) > back + 500)
         finally:
             enough.set()
-            logging.join(10)
+            logging.join(60)
         assert logger.flush(timeout_seconds=60)
         stats = logger.stats()
         assert (stats.accepted, stats.delivered, stats.buffered) == (sum(logged.values()), sum(logged.values()), 0)
@@ -89,7 +89,7 @@ def test_the_broker_is_killed_under_load_and_every_delivered_hit_is_in_bi_once(
             wait_until(lambda: in_bi(warehouse) == logged)
         finally:
             stop.set()
-            draining.join(30)
+            draining.join(60)
     assert not draining.is_alive()
     assert in_bi(warehouse) == logged
 

@@ -53,7 +53,7 @@ def test_replicas_that_see_the_same_hits_record_one_fact_a_test(database: Engine
             source=broker.source(name), engine=database, commands=commands, freshness_seconds=0.0
         )
         watcher.start()
-        ready.wait(10)
+        ready.wait(60)
         with suppress(CheckpointMoved):
             for _ in range(5):
                 watcher.step()

@@ -41,6 +41,7 @@ def others(onlooker: Engine) -> int:
     with onlooker.connect() as connection:
         count = text(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"  # the server's own vacuuming may pass by
         )
         return int(connection.execute(count).scalar_one())
 

@@ -58,11 +58,11 @@ def in_the_midst_of_each_other(house: House, keys: tuple[str, str]) -> list[bool
 
     def draw_beside_another(request: AllocationRequest) -> Allocation:
         other.start()
-        assert waiting.wait(10)
+        assert waiting.wait(60)
         return allocate(request)
 
     answers.append(house.preparer(allocate=draw_beside_another).prepare(keys[0]))
-    other.join(10)
+    other.join(60)
     return answers
 
 
@@ -90,7 +90,7 @@ def test_threads_that_share_a_preparer_take_turns(house: House) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(set.union(*(groups(house.prepared(key)) for key in keys))) == 2400
 
 

@@ -13,6 +13,7 @@ from events.errors import DatabaseUnavailable, SchemaMissing
 from events.facts import REGISTRY
 from events.sql_store import SqlEventStore
 from projections import changelog, registry, test_list
+from projections import rebuild as rebuilding
 from projections.errors import ProjectionOutdated
 from projections.models import ALL
 from projections.projector import Projector
@@ -110,7 +111,10 @@ def test_rows_of_another_release_are_refused_to_those_who_ask_for_them(models: R
             changelog.entries(connection, KEY)
 
 
-def test_a_rebuild_waits_for_a_reader_before_it_drops_the_tables(models: ReadModels) -> None:
+def test_a_rebuild_waits_for_a_reader_before_it_drops_the_tables(
+    models: ReadModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuilding, "_WAIT_FOR_READERS_SECONDS", 120.0)
     models.given(*LIFE)
     model = changelog.PROJECTION
     switched = threading.Event()
@@ -127,7 +131,7 @@ def test_a_rebuild_waits_for_a_reader_before_it_drops_the_tables(models: ReadMod
             assert not switched.is_set()
             assert changelog.entries(connection, KEY) == before
         connection.rollback()
-        building.result(30)
+        building.result(60)
     with reading_of(models).connection() as connection:
         assert standing_of(connection).serving[model.name].generation == 2
         assert changelog.entries(connection, KEY) == before

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from streams.messages import Message
 from streams.topics import CONFIGS, LIFECYCLE, all_topics
 from tests.support.kafka_server import KafkaServer
 from tests.support.relayed_facts import create, pause, publish, relay_of, resume, start, store_of
+from tests.support.terminal import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,13 +47,6 @@ def relay_process(database_url: str, bootstrap: str, *, kill_at: str = "") -> It
             yield process
         finally:
             process.kill()
-
-
-def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def checkpoint(engine: Engine) -> int:
@@ -108,7 +102,7 @@ def test_whatever_a_relay_died_at_every_event_arrives_in_order_for_each_key(
         assert process.wait(timeout=90) == -9
     assert checkpoint(database) == (4 if kill_at == "checkpointed" else 0)
     with relay_process(database_url, embedded):
-        wait_until(lambda: checkpoint(database) == 14, "the second relay did not finish the work")
+        wait_until("the second relay finishes the work", lambda: checkpoint(database) == 14)
     broker = KafkaBroker(embedded, embedded=True)
     seen = positions_by_key(broker)
     assert {key: first_seen(positions) for key, positions in seen.items()} == {
@@ -126,14 +120,14 @@ def test_of_two_relays_one_leads_and_the_other_takes_over_when_it_dies(
     store = store_of(database)
     create(store, "a")
     with relay_process(database_url, embedded) as leader:
-        wait_until(lambda: checkpoint(database) == 3, "nobody leads")
+        wait_until("one leads", lambda: checkpoint(database) == 3)
         with relay_process(database_url, embedded) as standby:
             publish(store, "a")
-            wait_until(lambda: checkpoint(database) == 4, "nobody leads any more")
+            wait_until("somebody leads still", lambda: checkpoint(database) == 4)
             leader.kill()
             leader.wait(timeout=60)
             start(store, "a")
-            wait_until(lambda: checkpoint(database) == 5, "nobody took over")
+            wait_until("the other takes over", lambda: checkpoint(database) == 5)
             standby.kill()
             assert "the relay leads" in (standby.stdout.read() if standby.stdout else "")
     assert positions_by_key(KafkaBroker(embedded, embedded=True)) == {b"a": [1, 2, 3, 4, 5]}
@@ -145,13 +139,13 @@ def test_while_one_relay_leads_the_other_stands_by(database: Engine, embedded: s
     stops = Event(), Event()
     threads = [Thread(target=relay.run, args=(stop,)) for relay, stop in zip((first, second), stops, strict=True)]
     threads[0].start()
-    wait_until(lambda: first.leads, "the first does not lead")
+    wait_until("the first leads", lambda: first.leads)
     threads[1].start()
     time.sleep(0.3)
     assert not second.leads
     stops[0].set()
     threads[0].join(timeout=60)
-    wait_until(lambda: second.leads, "the second did not take over")
+    wait_until("the second takes over", lambda: second.leads)
     stops[1].set()
     threads[1].join(timeout=60)
     assert not any(thread.is_alive() for thread in threads)
@@ -179,10 +173,10 @@ def test_a_relay_and_an_agent_outlive_the_death_of_the_broker(
     assert started_late.step() == 0
     assert not started_late.ready
     own_kafka.start()
-    wait_until(lambda: checkpoint(sqlite_database) == store.head(), "the relay did not go on", seconds=60)
+    wait_until("the relay goes on", lambda: checkpoint(sqlite_database) == store.head())
     file = tmp_path / "configs" / "a.json"
-    wait_until(lambda: json.loads(file.read_bytes())["status"] == "running", "the agent did not go on")
-    wait_until(lambda: bool(started_late.step()) or started_late.ready, "the late agent was never ready")
+    wait_until("the agent goes on", lambda: file.exists() and json.loads(file.read_bytes())["status"] == "running")
+    wait_until("the late agent is ready", lambda: bool(started_late.step()) or started_late.ready)
     stop.set()
     for thread in threads:
         thread.join(timeout=60)

@@ -132,7 +132,7 @@ def test_a_sink_that_starts_before_its_warehouse_waits_for_the_offsets(
     while not warehouse.rows():
         running.join(0.01)
     stop.set()
-    running.join(5)
+    running.join(60)
     assert not running.is_alive()
     assert units(warehouse) == [1]
 
@@ -146,7 +146,7 @@ def test_a_sink_can_be_stopped_while_its_warehouse_is_down(broker: MemoryBroker,
     running.start()
     running.join(0.05)
     stop.set()
-    running.join(5)
+    running.join(60)
     assert not running.is_alive()
 
 
