@@ -18,7 +18,10 @@ from usersplit.openfeature import UserSplitProvider
 
 
 class Heard:
-    """Remembers the events of a client, in order, for whoever waits for them."""
+    """Remembers the events of a client, for whoever waits for them.
+
+    OpenFeature hands each event to any of several threads: two that are told at once may be heard in either order.
+    """
 
     def __init__(self) -> None:
         self._events: Queue[tuple[str, EventDetails]] = Queue()
@@ -61,8 +64,9 @@ def test_changes_of_configs_are_told_with_the_keys() -> None:
         "UserSplit",
     )
     configs.put({**GROUP, "key": "staff", "status": "off", "position": 6})
+    assert heard.next()[1].flags_changed == ["staff"]
     configs.forget("priced")
-    assert [heard.next()[1].flags_changed for _ in range(2)] == [["staff"], ["priced"]]
+    assert heard.next()[1].flags_changed == ["priced"]
     # Of overrides nobody can say which flags they change.
     configs.put({**OVERRIDES, "position": 10})
     event, details = heard.next()
@@ -83,7 +87,7 @@ def test_configs_that_cannot_be_read_are_stale_until_they_can(tmp_path: Path) ->
         directory.mkdir()
         (directory / "green_button.json").write_text(json.dumps(config_document("green_button", **DRAWN)))
         configs.reload()
-        assert [heard.next()[0], heard.next()[0]] == ["CONFIGURATION_CHANGED", "READY"]
+        assert sorted([heard.next()[0], heard.next()[0]]) == ["CONFIGURATION_CHANGED", "READY"]
         directory.rename(tmp_path / "elsewhere")
         for _ in range(3):
             configs.reload()
