@@ -24,6 +24,7 @@ from api.proxies import Proxies
 from entrypoints.backbone import Backbone
 from entrypoints.clock import now
 from tests.support.people import PASSWORD, open_desk, sign_up
+from tests.support.voices import said_by
 from warehouse.traffic import HitTraffic
 from warehouse.users import UsersDatabase
 
@@ -146,11 +147,8 @@ def serving(
 
 
 def audit_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the audit log was told, and nothing else: a process that ran other tests before has other voices.
-
-    A client of a broker that is gone, say, or a part that did not stop in time on a busy machine, speak when they will.
-    """
-    return [record.getMessage() for record in caplog.records if record.name == "usersplit.audit"]
+    """Return what the audit log was told."""
+    return [record.getMessage() for record in said_by("usersplit.audit", caplog)]
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from notifications.log_notifier import LogNotifier
 from notifications.memory_notifier import MemoryNotifier
 from notifications.notifier import Notification, NotificationFailed
 from notifications.webhook_notifier import WebhookNotifier
+from tests.support.voices import said_by
 
 TOLD = Notification(
     event_id="split_test/green_button@4",
@@ -32,7 +33,8 @@ def test_the_memory_notifier_remembers_and_refuses_when_told_to() -> None:
 def test_the_log_notifier_says_it_on_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         LogNotifier().notify(TOLD)
-    assert caplog.messages == ["to ann, bob, #coconuts: The code of green_button (Green) is deployed."]
+    (said,) = said_by("notifications.log_notifier", caplog)
+    assert said.getMessage() == "to ann, bob, #coconuts: The code of green_button (Green) is deployed."
 
 
 def test_the_webhook_notifier_posts_json_with_the_event_id_as_idempotency_key() -> None:

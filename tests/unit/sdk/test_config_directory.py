@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sdk_config_documents import config_document
+from tests.support.voices import said_by
 from usersplit import Checker, DirectoryConfigs, User
 
 CONFIGS_LOG = "usersplit.configs"
@@ -79,7 +80,7 @@ def test_the_last_good_config_stays_with_one_warning_per_version_of_the_file(
         configs.reload()
     assert status_of(configs) == "running"
     assert [problem.file for problem in configs.problems()] == ["green_button.json"]
-    assert len(caplog.records) == 1
+    assert len(said_by(CONFIGS_LOG, caplog)) == 1
     put(directory, position=12, status="paused")
     configs.reload()
     assert status_of(configs) == "paused"
@@ -112,7 +113,7 @@ def test_a_document_of_another_kind_in_a_tests_file_keeps_the_last_good_config_w
     (problem,) = configs.problems()
     assert problem.file == "green_button.json"
     assert problem.reason.endswith("The last good config stays in force.")
-    assert len(caplog.records) == 1
+    assert len(said_by(CONFIGS_LOG, caplog)) == 1
     put(directory, position=11, status="paused")
     configs.reload()
     assert status_of(configs) == "paused"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.hit_accounts import balanced
 from tests.support.hit_loggers import Opened, checker, log, open_loggers
+from tests.support.voices import said_by
 from usersplit import (
     HitLogger,
     MemoryHitTransport,
@@ -174,7 +175,7 @@ def test_drops_are_logged_at_once_and_at_the_end_with_their_numbers(
         log(logger)
         assert logger.flush()
     logger.close()
-    first, last = caplog.records
+    first, last = said_by("usersplit.hits", caplog)
     assert "1 hits were dropped so far (delivery_failed 1)" in first.getMessage()
     assert "not authorized" in first.getMessage()
     assert vars(last)["usersplit_dropped"] == {"delivery_failed": 3}

@@ -11,6 +11,7 @@ import pytest
 import usersplit._speedups
 from tests.support.check_forms import require_speedups
 from tests.support.sdk_config_documents import config_document
+from tests.support.voices import said_by
 from usersplit import Checker, Environment, MemoryConfigs, SplitTestConfig, User, speedups_version
 from usersplit._speedups import INTERFACE, SWITCH
 
@@ -99,7 +100,7 @@ def test_one_that_does_not_fit_is_passed_over_and_that_is_said_once(
     usersplit._speedups._installed.cache_clear()
     caplog.clear()
     assert (answers(), speedups_version(), type(check_of())) == (expected, "", FunctionType)
-    (record,) = caplog.records
+    (record,) = said_by("usersplit.checks", caplog)
     assert (record.levelname, "9.0" in record.getMessage()) == ("WARNING", True)
 
 
@@ -116,7 +117,7 @@ def test_one_that_cannot_be_loaded_is_passed_over_and_that_is_said_once(
     usersplit._speedups._installed.cache_clear()
     caplog.clear()
     assert (answers(), speedups_version(), type(check_of())) == (expected, "", FunctionType)
-    (record,) = caplog.records
+    (record,) = said_by("usersplit.checks", caplog)
     assert (record.levelname, "cannot be loaded" in record.getMessage()) == ("WARNING", True)
 
 
@@ -126,4 +127,4 @@ def test_without_it_nothing_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     usersplit._speedups._installed.cache_clear()
     caplog.clear()
     assert (answers(), speedups_version(), type(check_of())) == (expected, "", FunctionType)
-    assert caplog.records == []
+    assert said_by("usersplit.checks", caplog) == []
