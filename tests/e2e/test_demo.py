@@ -1,15 +1,23 @@
 """The demo, as `make demo ONCE=1` runs it: on embedded parts, in a process of its own."""
 
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from entrypoints.demo_store import StoreClosed, coconut_store
 from tests.support.terminal import wait_until
 
 ROOT = Path(__file__).parents[2]
+USERSPLIT: Any = SimpleNamespace(
+    config_directory=Path("/nowhere"), embedded_broker=SimpleNamespace(bootstrap_servers="127.0.0.1:1")
+)
 
 
 @pytest.mark.long
@@ -40,6 +48,42 @@ def test_a_demo_that_is_told_to_end_takes_its_store_along(tmp_path: Path) -> Non
         demo.terminate()
         assert demo.wait(90) == 130
     assert not processes_with(str(tmp_path), "examples.coconut_store")
+
+
+@pytest.fixture
+def _sigterm_is_ctrl_c() -> Iterator[None]:
+    """As the demo has it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_sigterm_is_ctrl_c")
+def test_a_demo_that_is_told_to_end_while_its_store_starts_takes_it_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[str]] = []
+    start = subprocess.Popen
+
+    def start_and_be_told_to_end(_command: list[str], **settings: Any) -> "subprocess.Popen[str]":
+        started.append(start(["sleep", "600"], **settings))
+        signal.raise_signal(signal.SIGTERM)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start_and_be_told_to_end)
+    try:
+        with pytest.raises(KeyboardInterrupt), coconut_store(USERSPLIT):
+            pass
+        assert [store.poll() for store in started] == [-signal.SIGTERM]
+    finally:
+        for store in started:
+            store.kill()
+            store.wait()
+
+
+def test_a_store_that_does_not_open_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _command, **settings: start(["true"], **settings))
+    with pytest.raises(StoreClosed, match="run it alone"), coconut_store(USERSPLIT):
+        pass
 
 
 def processes_with(*words: str) -> list[str]:
