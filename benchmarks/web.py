@@ -34,7 +34,8 @@ from entrypoints.backbone import Backbone, migrate
 from events.database import write_transaction
 from projections.laid_out import Report, record
 from tests.support.chromium import ARGUMENTS, chromium_place
-from tests.support.pages import PASSWORD, QUICK_PASSWORDS, answers, free_port, process
+from tests.support.pages import PASSWORD, QUICK_PASSWORDS, answers, process
+from tests.support.ports import free_port
 from tests.support.terminal import wait_until
 
 REQUEST = Request(actor=Actor(name="ann"))
