@@ -109,9 +109,11 @@ for _ in range(20):
     while logger._buffer.is_nearly_full:
         time.sleep(0.01)
 spooled = -1
-while logger.stats().spooled != spooled:  # the last block may be on its way to the disk
+while logger.stats().spooled != spooled:
     spooled = logger.stats().spooled
-    time.sleep(0.5)
+    for _ in range(2):  # the last block may be on its way to the disk: in the step under way, or in the one after it
+        logger._worker._step_done.clear()
+        logger._worker._step_done.wait()
 tell("before")
 time.sleep(600)
 """

@@ -256,7 +256,7 @@ def process(command: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         running.send_signal(signal.SIGTERM)
         try:
-            said, _ = running.communicate(timeout=30)
+            said, _ = running.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             running.kill()
             said, _ = running.communicate()
