@@ -1,9 +1,9 @@
 """Engines and write transactions for the database that holds the log and the read models: SQLite or PostgreSQL.
 
-Two things about SQLite need care, and both live here. Its transactions must begin as writers (BEGIN IMMEDIATE), or two
-of them read the same counter and one fails late; and Python's driver must not begin or commit on its own. One thing
-about PostgreSQL does: a connection that waits in the pool may be dead, and a round trip to find out would cost every
-append a quarter of its time.
+Three things about SQLite need care, and all live here. Its transactions must begin as writers (BEGIN IMMEDIATE), or two
+of them read the same counter and one fails late; Python's driver must not begin or commit on its own; and what was not
+read to its end must not outlive its transaction. One thing about PostgreSQL does: a connection that waits in the pool
+may be dead, and a round trip to find out would cost every append a quarter of its time.
 """
 
 import select
@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Connection, DateTime, Engine, TypeDecorator, create_engine, event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, PoolResetState
 
 from events.errors import DamagedRow, DatabaseUnavailable, SchemaMissing
 
@@ -72,8 +73,10 @@ def _aware(value: datetime | None) -> datetime | None:
 def open_database(url: str) -> Engine:
     """Return an engine for `url` (`sqlite:///…` or `postgresql+psycopg://…`). Nothing is connected yet."""
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": _WAIT_SECONDS, "isolation_level": None})
+        settings = {"timeout": _WAIT_SECONDS, "isolation_level": None, "factory": _SqliteConnection}
+        engine = create_engine(url, connect_args=settings)
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "reset", _end_reading_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     # Said aloud, because a server may be set to another default: a writer that waited for the counter must then see
@@ -172,6 +175,32 @@ def has_hung_up(connection: Any) -> bool:
     arrived = select.poll()
     arrived.register(connection.fileno(), select.POLLIN)
     return bool(arrived.poll(0))
+
+
+class _SqliteConnection(sqlite3.Connection):
+    """A connection that knows its cursors.
+
+    As long as one of them stands before a row, whatever ended its transaction, SQLite goes on to show the connection
+    the database of then; and one that an error keeps, by its traceback, stands there for as long as the error is kept.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def cursor(self, *arguments: Any, **settings: Any) -> Any:
+        made = super().cursor(*arguments, **settings)
+        self._cursors.add(made)
+        return made
+
+    def end_reading(self) -> None:
+        for cursor in self._cursors:
+            cursor.close()
+
+
+def _end_reading_sqlite(connection: _SqliteConnection, record: ConnectionPoolEntry, state: PoolResetState) -> None:
+    del record, state
+    connection.end_reading()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:

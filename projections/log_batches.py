@@ -3,7 +3,7 @@
 import gc
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -158,8 +158,7 @@ def _rows_in_bulk(engine: Engine, after: int, limit: int) -> Iterator[_Row]:
 def _fetched(engine: Engine, after: int, limit: int) -> Sequence[Any]:
     with named_errors(), engine.connect() as connection:
         cursor: Any = connection.exec_driver_sql(_SELECT[engine.dialect.name], (after, limit)).cursor
-        with closing(cursor):  # see projections.rows: an error must not keep it open
-            found: Sequence[Any] = cursor.fetchall()
+        found: Sequence[Any] = cursor.fetchall()
     return found
 
 

@@ -8,7 +8,7 @@ and by COPY on PostgreSQL. How a value is stored is still the business of its co
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -99,11 +99,7 @@ def _rows_of(connection: Connection, table: Table, keys: Collection[str]) -> Ite
     form = _form(table, connection.dialect.name)
     statement = f"SELECT {form.columns} FROM {form.table} WHERE {form.key_is_one_of}"  # noqa: S608 - names of ours
     cursor: Any = connection.exec_driver_sql(statement, (form.key_list(sorted(keys)),)).cursor
-    # Closed whatever happens: behind a row that cannot be fetched, SQLite's would show its connection's later
-    # transactions the database of now, for as long as somebody keeps the error.
-    with closing(cursor):
-        found = cursor.fetchall()
-    for row in form.loaded(found):
+    for row in form.loaded(cursor.fetchall()):
         yield dict(zip(form.names, row, strict=True))
 
 

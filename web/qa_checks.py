@@ -28,9 +28,12 @@ def profile_of(*, unit: str, unit_id: str, split_group: str, attributes: str, ca
     """Return who is asked about, from what was typed.
 
     Raises:
-        WrongProfile: a split group that is none, or a line that is not NAME=VALUE.
+        WrongProfile: nobody is named, a split group that is none, or a line that is not NAME=VALUE.
     """
     group = _split_group(split_group)
+    if not group and not unit_id.strip():
+        # An answer about nobody would read like one about whomever the person has in mind.
+        raise WrongProfile("the id is empty; say who is asked about, or which split group")
     profile = _values(attributes)
     somebody: Unit = (
         Guest(id=unit_id.strip(), split_group=group)

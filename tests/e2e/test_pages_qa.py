@@ -58,6 +58,21 @@ def test_a_wrong_unit_is_refused_with_its_reason_and_nothing_is_forced(pages: Pa
         expect(page.get_by_text("takes part in no test")).to_be_visible()
 
 
+def test_a_check_about_nobody_is_refused_rather_than_answered(pages: Pages) -> None:
+    settle(pages, "about_somebody", SETTINGS)
+    with pages.signed_in("quinn") as page:
+        page.goto("/qa")
+        checks = page.locator("section", has=page.get_by_role("heading", name="Who gets what, and why"))
+        row = checks.get_by_role("row", name=re.compile("^about_somebody"))
+        checks.get_by_role("button", name="Check all tests").click()
+        expect(checks.get_by_role("alert")).to_contain_text("id is empty")
+        expect(row).to_have_count(0)
+        checks.get_by_label("Split group, 1 to 2400", exact=True).fill("7")
+        checks.get_by_role("button", name="Check all tests").click()
+        expect(row).to_contain_text("none")
+        expect(checks.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_viewer_cannot_override(pages: Pages) -> None:
     with pages.signed_in("vera") as page:
         page.goto("/qa")

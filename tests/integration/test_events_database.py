@@ -1,6 +1,8 @@
 """How the database is opened: what a crash may take, who waits for whom, and which moments are refused."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from threading import Barrier
@@ -26,6 +28,22 @@ def test_sqlite_readers_do_not_wait_for_a_writer(sqlite_database: Engine) -> Non
         writing.execute(insert(MOMENTS).values(number=1))
         with sqlite_database.connect() as reading:
             assert reading.execute(select(MOMENTS)).all() == []
+
+
+def test_a_sqlite_read_that_was_never_finished_ends_with_its_connection(sqlite_database: Engine) -> None:
+    MOMENTS.create(sqlite_database)
+    with write_transaction(sqlite_database) as writing:
+        writing.execute(insert(MOMENTS), [{"number": number} for number in range(3)])
+    with sqlite_database.connect() as reading:
+        the_same = reading.connection.driver_connection
+        kept = reading.execute(select(MOMENTS))
+        assert kept.fetchone() is not None
+    with closing(sqlite3.connect(str(sqlite_database.url.database))) as elsewhere, elsewhere:
+        elsewhere.execute("DELETE FROM moments")
+    with sqlite_database.connect() as reading:
+        assert reading.connection.driver_connection is the_same
+        assert reading.execute(select(MOMENTS)).all() == []
+    del kept
 
 
 def test_a_new_sqlite_file_can_be_opened_by_many_at_once(tmp_path: Path) -> None:

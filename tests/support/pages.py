@@ -18,7 +18,8 @@ import duckdb
 import httpx
 import pytest
 from argon2 import PasswordHasher
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocket
+from playwright.sync_api import Error as PlaywrightError
 
 from accounts.desk import Desk
 from accounts.identity import Role
@@ -120,14 +121,21 @@ class Pages:
 
     @contextmanager
     def stranger(self, **options: Any) -> Iterator[Page]:
-        """Yield a fresh browser window in which nobody is signed in; errors of the page's scripts fail the test."""
+        """Yield a fresh browser window in which nobody is signed in; errors of the page's scripts fail the test.
+
+        An error that leaves it is told with what the window went through and shows.
+        """
         context: BrowserContext = self.browser.new_context(**{"base_url": self.url, **options})
         context.set_default_timeout(PATIENCE_MILLISECONDS)
         page = context.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
+        history = _history(page)
         try:
             yield page
+        except Exception as error:
+            error.add_note("\n".join((*history, _shown(page))))
+            raise
         finally:
             context.close()
         assert wrong == []
@@ -142,6 +150,30 @@ class Pages:
             page.get_by_role("button", name="Sign in").click()
             page.wait_for_url("/")
             yield page
+
+
+def _history(page: Page) -> list[str]:
+    """Return what will have happened to a window: where it went, its sockets, what its scripts said."""
+    begun, history = time.monotonic(), list[str]()
+
+    def note(sentence: str) -> None:
+        history.append(f"{time.monotonic() - begun:7.2f} s: {sentence}")
+
+    def watch(socket: WebSocket) -> None:
+        note("a socket was opened")
+        socket.on("close", lambda _: note("a socket was closed"))
+
+    page.on("framenavigated", lambda frame: note(f"at {frame.url}"))
+    page.on("websocket", watch)
+    page.on("console", lambda message: note(f"the console said {message.text!r}"))
+    return history
+
+
+def _shown(page: Page) -> str:
+    try:
+        return page.locator("body").aria_snapshot(timeout=5000)
+    except PlaywrightError as error:
+        return f"the page does not tell what it shows: {error}"
 
 
 def settle(

@@ -23,6 +23,13 @@ def test_a_guest_has_no_profile() -> None:
     assert isinstance(found.unit, Guest)
 
 
+def test_a_split_group_alone_can_be_asked_about_and_nobody_cannot() -> None:
+    found = profile_of(unit="user", unit_id="", split_group="7", attributes="", came="")
+    assert found.unit.split_group == 7
+    with pytest.raises(WrongProfile, match="the id is empty"):
+        profile_of(unit="user", unit_id=" ", split_group="", attributes="country_id=50", came="")
+
+
 @pytest.mark.parametrize("group", ["0", "2401", "²", "-1", "seven", "1e3", "9" * 50])
 def test_what_is_no_split_group_is_refused(group: str) -> None:
     with pytest.raises(WrongProfile, match="no split group"):
