@@ -3,7 +3,7 @@
 A SELECT and an UPDATE per fact would cost a rebuild of a long log hours; facts of one test come in runs, so most of
 them find their row in memory. What is left is the price of a row on its way to the database, and there SQLAlchemy's
 care for each value costs more than the database does: so rows go to the driver as tuples, by `executemany` on SQLite
-and by COPY on PostgreSQL. How a value is stored is still the business of its column's type alone.
+and by binary COPY on PostgreSQL. How a value is stored is still the business of its column's type alone.
 """
 
 import json
@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
-from sqlalchemy import Boolean, Connection, Table, Text
+from sqlalchemy import BigInteger, Boolean, Connection, Float, Integer, Table, Text
 
 from events.database import UtcDateTime
 from events.errors import DatabaseUnavailable
@@ -79,6 +79,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Sequence[An
         DatabaseUnavailable: PostgreSQL went away.
         sqlalchemy.exc.DBAPIError: SQLite refused them.
         psycopg.Error: PostgreSQL refused them.
+        OverflowError: a number is too large for its column.
     """
     if not rows:
         return
@@ -89,8 +90,10 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Sequence[An
         connection.exec_driver_sql(f"INSERT INTO {form.table} VALUES ({marks})", list(stored))  # noqa: S608 - a name of ours
         return
     cursor: Any = connection.connection.cursor()
-    statement = f"COPY {form.table} ({form.columns}) FROM STDIN"
+    # In binary: as text, a row took us three times as long to write, and the server longer to read (*measured*).
+    statement = f"COPY {form.table} ({form.columns}) FROM STDIN (FORMAT binary)"
     with _named_outages(connection), cursor, cursor.copy(statement) as copy:
+        copy.set_types(form.types)
         for row in stored:
             copy.write_row(row)
 
@@ -128,6 +131,7 @@ class _Form:
         columns: the names of its columns, quoted, in order.
         names: the same, as they are.
         texts: those of them that hold texts.
+        types: of all columns, as PostgreSQL calls them.
         to_store: for each column that needs it, by its place, how a value becomes the driver's.
         to_load: and back.
         key_is_one_of: the condition that takes one parameter, a list of keys as `key_list` makes it.
@@ -137,6 +141,7 @@ class _Form:
     columns: str
     names: tuple[str, ...]
     texts: tuple[str, ...]
+    types: tuple[str, ...]
     to_store: tuple[tuple[int, _Convert], ...]
     to_load: tuple[tuple[int, _Convert], ...]
     key_is_one_of: str
@@ -183,7 +188,25 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-_TO_STORE: dict[str, dict[type, _Convert]] = {"sqlite": {UtcDateTime: text_of_moment}, "postgresql": {}}
+def _four_bytes(number: int) -> int:
+    """Return the number if PostgreSQL's integers hold it. In binary, the driver would send its last four bytes."""
+    if not -(2**31) <= number < 2**31:
+        raise OverflowError(f"{number} is out of range for a column of integers")
+    return number
+
+
+_POSTGRES_TYPES: dict[type, str] = {
+    BigInteger: "int8",
+    Boolean: "bool",
+    Float: "float8",
+    Integer: "int4",
+    Text: "text",
+    UtcDateTime: "timestamptz",
+}
+_TO_STORE: dict[str, dict[type, _Convert]] = {
+    "sqlite": {UtcDateTime: text_of_moment},
+    "postgresql": {Integer: _four_bytes},
+}
 _TO_LOAD: dict[str, dict[type, _Convert]] = {
     "sqlite": {UtcDateTime: moment_of_text, Boolean: bool},
     "postgresql": {UtcDateTime: _utc},
@@ -206,6 +229,7 @@ def _form(table: Table, dialect: str) -> _Form:
         columns=", ".join(f'"{name}"' for name in names),
         names=names,
         texts=tuple(column.name for column in table.columns if isinstance(column.type, Text)),
+        types=tuple(_POSTGRES_TYPES[type(column.type)] for column in table.columns),
         to_store=converts(_TO_STORE[dialect]),
         to_load=converts(_TO_LOAD[dialect]),
         key_is_one_of="key IN (SELECT value FROM json_each(?))" if on_sqlite else "key = ANY(%s)",

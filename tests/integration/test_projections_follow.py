@@ -25,7 +25,7 @@ from projections.projection import Projection, Tables
 from projections.projector import Projector
 from projections.registry import Generation
 from projections.rows import insert_rows
-from tests.support.histories import KEY, created, whole_life
+from tests.support.histories import KEY, created, proposed, whole_life
 from tests.support.read_models import ReadModels
 
 
@@ -312,4 +312,20 @@ def test_a_connection_that_dies_under_a_copy_is_a_database_that_does_not_answer(
     assert serving(engine, changelog.PROJECTION).state == "live"
     models.projector.catch_up()
     assert len(models.stored()["changelog"]) == 2
+    engine.dispose()
+
+
+@pytest.mark.real_postgres
+def test_a_number_too_large_for_its_column_pauses_and_is_never_cut(migrated_postgres_url: str) -> None:
+    engine = open_database(migrated_postgres_url)
+    models = ReadModels(engine, projections=[current_settings.PROJECTION])
+    models.given(created(), proposed(settings_group=2**31 - 1))
+    models.given(proposed(settings_group=2**31 + 7))
+    held = serving(engine, current_settings.PROJECTION)
+    assert (held.state, held.position) == ("paused", 2)
+    assert str(2**31 + 7) in held.reason
+    with engine.connect() as connection:
+        settings = current_settings.get(connection, KEY)
+    assert settings
+    assert settings.pending_group == 2**31 - 1
     engine.dispose()
