@@ -57,6 +57,10 @@ class _Search:
         self._loose = deal.loose[deal.groups]
         self._groups = deal.groups.copy()
         self._carried = weights[deal.groups]
+        # Groups that carry the same are of one kind. Two of them change nothing by changing places, which one number
+        # tells sooner than a look at all that each of them carries.
+        kinds: dict[bytes, int] = {}
+        self._kinds = np.array([kinds.setdefault(row.tobytes(), len(kinds)) for row in self._carried])
         self._settled = weights[np.concatenate(deal.settled)]
         sizes = [len(settled) + int((deal.arms == arm).sum()) for arm, settled in enumerate(deal.settled)]
         compared = [arm for arm, size in enumerate(sizes) if size]
@@ -69,6 +73,7 @@ class _Search:
             inside = self._carried[deal.arms == arm].sum(axis=0) + weights[deal.settled[arm]].sum(axis=0)
             self._values[column] = inside * self._rates[column]
         self._seats = np.flatnonzero(deal.arms != OUTSIDE)
+        self._has_outside = bool((deal.arms == OUTSIDE).any())
         self.can_exchange = len(compared) > 1 and len(self._seats) > 0
         starts = np.searchsorted(deal.tables, deal.tables, side="left")
         self._pairs_a_step = max(_FEWEST_PAIRS, min(_PAIRS, _NUMBERS_A_STEP // weights.shape[1]))
@@ -101,36 +106,36 @@ class _Search:
         return int(differences.max()), int(differences.sum())
 
     def _pairs(self, words: np.random.PCG64) -> tuple[Numbers, Numbers]:
-        """Return random pairs of places, the first one in an arm, whose groups may be exchanged."""
+        """Return random pairs of places, the first one in an arm, whose groups may be exchanged and carry unlike."""
         raw = words.random_raw(self._pairs_a_step)
         high, low = (raw >> _LOW_HALF).astype(np.int64), (raw & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        first = self._seats[high * len(self._seats) >> 32]
-        second = self._starts[first] + (low * self._lengths[first] >> 32)
-        outside = self._columns[second] == len(self._rates) - 1
-        allowed = (self._columns[first] != self._columns[second]) & (
-            ~outside | (self._loose[first] & self._loose[second])
-        )
-        return first[allowed], second[allowed]
+        first = self._seats.take(high * len(self._seats) >> 32)
+        second = self._starts.take(first) + (low * self._lengths.take(first) >> 32)
+        allowed = self._columns.take(first) != self._columns.take(second)
+        allowed &= self._kinds.take(first) != self._kinds.take(second)
+        if self._has_outside:
+            inside = self._columns.take(second) != len(self._rates) - 1
+            allowed &= inside | (self._loose.take(first) & self._loose.take(second))
+        return first.compress(allowed), second.compress(allowed)
 
     def _exchange_best(self, first: Numbers, second: Numbers) -> None:
-        change = self._carried[second] - self._carried[first]
-        different = change.any(axis=1)
-        first, second, change = first[different], second[different], change[different]
         if not len(first):
             return
-        here, there = self._columns[first], self._columns[second]
+        change = self._carried.take(second, axis=0)
+        change -= self._carried.take(first, axis=0)
+        here, there = self._columns.take(first), self._columns.take(second)
         deviations = self._deviations()
         badness = self._badness(deviations)
-        after = self._badness(deviations[here] + change * self._rates[here, None])
-        after += self._badness(deviations[there] - change * self._rates[there, None])
-        chosen = int(np.argmin(after - badness[here] - badness[there]))
+        after = self._badness(deviations.take(here, axis=0) + change * self._rates.take(here)[:, None])
+        after += self._badness(deviations.take(there, axis=0) - change * self._rates.take(there)[:, None])
+        chosen = int(np.argmin(after - badness.take(here) - badness.take(there)))
         self._exchange(int(first[chosen]), int(second[chosen]), change[chosen])
 
     def _exchange(self, first: int, second: int, change: Numbers) -> None:
         here, there = self._columns[first], self._columns[second]
         self._values[here] += change * self._rates[here]
         self._values[there] -= change * self._rates[there]
-        for array in (self._groups, self._carried, self._loose):
+        for array in (self._groups, self._carried, self._kinds, self._loose):
             array[[first, second]] = array[[second, first]]
 
     def _deviations(self) -> Numbers:
@@ -145,8 +150,9 @@ class _Search:
 
     def _badness(self, deviations: Numbers) -> Numbers:
         bits, most = (_COARSE, _MOST) if self._finer else (_COARSE + 1, _MOST >> 1)
-        coarse = np.minimum(np.abs(deviations) >> bits, most)
+        coarse = np.abs(deviations)
+        coarse >>= bits
+        np.minimum(coarse, most, out=coarse)
         coarse *= coarse
-        coarse *= coarse
-        total: Numbers = coarse.sum(axis=-1)
+        total: Numbers = np.einsum("ij,ij->i", coarse, coarse)
         return total
