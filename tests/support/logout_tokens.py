@@ -1,8 +1,6 @@
 """A company whose identity provider signs whatever logout token a test wants, without a wire."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
@@ -14,8 +12,7 @@ from accounts.desk import Desk
 from accounts.openid import Answer, OpenIdDesk
 from accounts.openid_people import PeopleRules
 from accounts.openid_provider import OpenIdProvider
-from events.database import open_database
-from tests.support.people import MovedClock, make_tables, open_desk
+from tests.support.people import MovedClock, open_desk
 
 ISSUER: Final = "https://id.example.com"
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
@@ -104,12 +101,3 @@ class House:
 
 def signed(claims: Mapping[str, Any], **header: Any) -> str:
     return jwt.encode({"alg": "ES256", "kid": "one", **header}, dict(claims), KEY)
-
-
-@contextmanager
-def house_at(path: Path) -> Iterator[House]:
-    """Yield a house over a fresh SQLite file."""
-    engine = open_database(f"sqlite:///{path}")
-    make_tables(engine)
-    yield House(engine)
-    engine.dispose()

@@ -7,11 +7,9 @@ from typing import Final
 from argon2 import PasswordHasher
 from sqlalchemy import Engine
 
-from accounts import tables
 from accounts.desk import Desk
 from accounts.identity import Role
 from accounts.passwords import Passwords
-from events.database import write_transaction
 
 PASSWORD: Final = "correct horse battery"  # noqa: S105 - of made-up people
 QUICK_HASHER: Final = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -29,12 +27,6 @@ class MovedClock:
 
     def monotonic(self) -> float:
         return self.seconds
-
-
-def make_tables(engine: Engine) -> None:
-    """Make the tables of accounts as the code sees them; that migrations make the same is another test."""
-    with write_transaction(engine) as connection:
-        tables.metadata.create_all(connection)
 
 
 def open_desk(engine: Engine, clock: MovedClock | None = None) -> Desk:

@@ -1,8 +1,6 @@
 """Passwords, sessions and tokens say who it is, and nothing else does."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -30,16 +28,12 @@ from accounts.passwords import Passwords
 from accounts.sessions import Sessions, new_session
 from accounts.signing import SigningKeys
 from accounts.tables import accounts_table, ended_sessions_table, tokens_table
-from events.database import open_database
-from tests.support.people import PASSWORD, QUICK_HASHER, MovedClock, make_tables, open_desk, sign_up
+from tests.support.people import PASSWORD, QUICK_HASHER, MovedClock, open_desk, sign_up
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_database(f"sqlite:///{tmp_path / 'accounts.db'}")
-    make_tables(opened)
-    yield opened
-    opened.dispose()
+def engine(sqlite_database: Engine) -> Engine:
+    return sqlite_database
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What ties a sign-in at the identity provider to the browser that began it, and to an account."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -20,8 +19,7 @@ from accounts.errors import (
 from accounts.openid import Answer, Finished, OpenIdDesk
 from accounts.openid_people import PeopleRules
 from accounts.openid_provider import OpenIdProvider
-from events.database import open_database
-from tests.support.people import MovedClock, make_tables, open_desk, sign_up
+from tests.support.people import MovedClock, open_desk, sign_up
 
 ISSUER = "https://id.example.com"
 
@@ -51,11 +49,8 @@ class Provider(OpenIdProvider):
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_database(f"sqlite:///{tmp_path / 'accounts.db'}")
-    make_tables(opened)
-    yield opened
-    opened.dispose()
+def engine(sqlite_database: Engine) -> Engine:
+    return sqlite_database
 
 
 @pytest.fixture

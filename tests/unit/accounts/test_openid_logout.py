@@ -2,10 +2,9 @@
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
@@ -13,17 +12,17 @@ import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
+from sqlalchemy import Engine
 
 from accounts.errors import ProviderUnavailable, WrongLogoutToken
 from accounts.openid_logout import LONGEST_WAY
 from accounts.openid_provider import CLOCK_SKEW
-from tests.support.logout_tokens import EVENT, OTHER_KEY, SECRET, House, house_at, signed
+from tests.support.logout_tokens import EVENT, OTHER_KEY, SECRET, House, signed
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with house_at(tmp_path / "accounts.db") as made:
-        yield made
+def house(sqlite_database: Engine) -> House:
+    return House(sqlite_database)
 
 
 MINUTE: Final = int(CLOCK_SKEW.total_seconds())

@@ -1,24 +1,21 @@
 """What the identity provider says of ended sessions ends those, and each word of it counts once."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import Engine, event, select
 
 from accounts.errors import WrongLogoutToken
 from accounts.openid_logout import LONGEST_WAY
 from accounts.openid_provider import CLOCK_SKEW
 from accounts.tables import provider_sessions_table, used_logout_tokens_table
-from tests.support.logout_tokens import House, house_at, signed
+from tests.support.logout_tokens import House, signed
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with house_at(tmp_path / "accounts.db") as made:
-        yield made
+def house(sqlite_database: Engine) -> House:
+    return House(sqlite_database)
 
 
 def test_the_session_that_the_provider_names_ends_and_no_other(house: House) -> None:

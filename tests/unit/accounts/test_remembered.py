@@ -1,8 +1,7 @@
 """Tokens and sessions that were valid a moment ago are not asked for again, and not let in for longer than is said."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -10,8 +9,7 @@ from sqlalchemy import Engine
 from accounts.desk import Desk
 from accounts.errors import NotSignedIn
 from accounts.remembered import TRUST_SECONDS
-from events.database import open_database
-from tests.support.people import PASSWORD, MovedClock, make_tables, open_desk, sign_up
+from tests.support.people import PASSWORD, MovedClock, open_desk, sign_up
 
 
 class House:
@@ -34,11 +32,8 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    engine = open_database(f"sqlite:///{tmp_path / 'accounts.db'}")
-    make_tables(engine)
-    yield House(engine)
-    engine.dispose()
+def house(sqlite_database: Engine) -> House:
+    return House(sqlite_database)
 
 
 def known(desk: Desk, text: str) -> bool:

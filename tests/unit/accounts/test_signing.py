@@ -1,25 +1,19 @@
 """Keys are replaced while people are signed in."""
 
 import secrets
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from accounts.signing import SigningKeys, kept_keys, replace_kept_key
-from events.database import open_database
-from tests.support.people import MovedClock, make_tables
+from tests.support.people import MovedClock
 
 SALT = "for tests"
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_database(f"sqlite:///{tmp_path / 'keys.db'}")
-    make_tables(opened)
-    yield opened
-    opened.dispose()
+def engine(sqlite_database: Engine) -> Engine:
+    return sqlite_database
 
 
 def keys_of(*secrets: str) -> SigningKeys:

@@ -1,8 +1,6 @@
 """When a token was used last is known to the hour, and costs no request anything."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from threading import Event
 
 import pytest
@@ -12,8 +10,8 @@ from sqlalchemy.exc import OperationalError
 from accounts.errors import NotSignedIn
 from accounts.remembered import TRUST_SECONDS
 from accounts.tokens import ApiToken, said_of_use
-from events.database import open_database, write_transaction
-from tests.support.people import MovedClock, make_tables, open_desk, sign_up
+from events.database import write_transaction
+from tests.support.people import MovedClock, open_desk, sign_up
 
 
 class House:
@@ -46,11 +44,8 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    engine = open_database(f"sqlite:///{tmp_path / 'accounts.db'}")
-    make_tables(engine)
-    yield House(engine)
-    engine.dispose()
+def house(sqlite_database: Engine) -> House:
+    return House(sqlite_database)
 
 
 def test_a_token_that_nobody_sent_was_never_used(house: House) -> None:
