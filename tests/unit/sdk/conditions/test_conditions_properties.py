@@ -53,22 +53,32 @@ ATTRIBUTES = st.dictionaries(
 )
 
 
+def values_of(definition: Filter, operator: str) -> st.SearchStrategy[Any]:
+    needs_text = operator in {"contains", "starts_with"}
+    spellings = st.sampled_from([each for each in SPELLINGS[definition.type] if each or not needs_text])
+    return st.lists(spellings, min_size=1, max_size=4) if operator in {"in", "not_in"} else spellings
+
+
+# Strategies are made here, once: to make them in every draw took longer than to draw from them.
+VALUES = {
+    (definition.name, operator): values_of(definition, operator)
+    for definition in CATALOG.values()
+    for operator in definition.allowed_operators
+}
+ASKED = st.sampled_from(list(VALUES))
+JOINTS = st.sampled_from(["AND", "OR"])
+
+
 @st.composite
 def leaves(draw: st.DrawFn) -> dict[str, object]:
-    definition = CATALOG[draw(st.sampled_from(list(CATALOG)))]
-    operator = draw(st.sampled_from(definition.allowed_operators))
-    spellings = st.sampled_from(SPELLINGS[definition.type])
-    if operator in {"contains", "starts_with"}:
-        spellings = spellings.filter(bool)
-    value = draw(st.lists(spellings, min_size=1, max_size=4) if operator in {"in", "not_in"} else spellings)
-    return {"filter": definition.name, "operator": operator, "value": value}
+    name, operator = draw(ASKED)
+    return {"filter": name, "operator": operator, "value": draw(VALUES[name, operator])}
 
 
-@st.composite
-def brackets(draw: st.DrawFn, inner: st.SearchStrategy[Any]) -> list[object]:
-    joint = draw(st.sampled_from(["AND", "OR"]))
-    nodes = draw(st.lists(inner, min_size=1, max_size=4))
-    return [item for node in nodes for item in (node, joint)][:-1]
+def brackets(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[list[object]]:
+    return st.tuples(JOINTS, st.lists(inner, min_size=1, max_size=4)).map(
+        lambda drawn: [item for node in drawn[1] for item in (node, drawn[0])][:-1]
+    )
 
 
 NODES = st.recursive(leaves(), brackets, max_leaves=12)
