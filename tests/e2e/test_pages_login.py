@@ -10,7 +10,9 @@ from playwright.sync_api import expect
 
 from domain.errors import SplitTestNotFound
 from tests.support.identity_provider import identity_provider
-from tests.support.pages import PASSWORD, Pages, fill
+from tests.support.pages import PASSWORD, Pages, does_not_leave, fill
+
+LOGIN = re.compile(r"/login\?next=")
 
 
 def test_a_stranger_sees_the_login_and_is_led_on_to_the_page_they_wanted(pages: Pages) -> None:
@@ -87,6 +89,8 @@ def test_an_open_page_can_neither_act_nor_read_once_its_session_has_ended(pages:
         listing, other = context.new_page(), context.new_page()
         listing.goto("/?search=nothing")
         expect(listing.get_by_role("heading", name="Tests", exact=True)).to_be_visible()
+        for page in (form, listing):
+            does_not_leave(page, LOGIN)
         other.goto("/timeline")
         other.get_by_role("button", name="Sign out").click()
         other.wait_for_url(re.compile("/login$"))
@@ -95,7 +99,8 @@ def test_an_open_page_can_neither_act_nor_read_once_its_session_has_ended(pages:
         form.get_by_role("button", name="Create and go on").click()
         expect(form.get_by_text("Your session has ended, and nothing was done. Sign in again.")).to_be_visible()
         fill(listing, "Search", "anything")
-        listing.wait_for_url(re.compile(r"/login\?next="))
+        listing.unroute(LOGIN)
+        listing.wait_for_url(LOGIN)
     with pages.commands("bob") as (commands, request), pytest.raises(SplitTestNotFound):
         commands.publish(request, "after_the_end")
 
@@ -104,6 +109,7 @@ def test_an_open_page_acts_with_the_role_that_its_person_has_now(pages: Pages) -
     pages.account("demoted", "developer")
     with pages.signed_in("demoted") as page:
         page.goto("/new")
+        does_not_leave(page, re.compile("/new$"))
         pages.change_account("demoted", role="viewer")
         fill(page, "Key", "too_late")
         fill(page, "Name", "By a viewer")

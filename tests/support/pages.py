@@ -212,6 +212,11 @@ def fill(page: Page, label: str, value: str) -> None:
     page.get_by_label(label, exact=True).last.fill(value)
 
 
+def does_not_leave(page: Page, for_address: re.Pattern[str]) -> None:
+    """Let `page` stay when it leads there by itself: on a busy machine it may do so before a person has acted."""
+    page.route(for_address, lambda route: route.fulfill(status=httpx.codes.NO_CONTENT))
+
+
 def of_test(key: str) -> Callable[[str], bool]:
     """Return whether an address is the overview of a test."""
     return lambda url: re.search(rf"/tests/{re.escape(key)}$", url) is not None

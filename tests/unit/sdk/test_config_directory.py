@@ -138,11 +138,11 @@ def test_a_removed_file_is_an_unknown_test(directory: Path, configs: DirectoryCo
 
 
 def test_an_unreadable_directory_keeps_everything(directory: Path, configs: DirectoryConfigs) -> None:
-    directory.rename(directory.with_name("elsewhere"))
+    directory.rename(directory.with_name(f"{directory.name} elsewhere"))
     configs.reload()
     assert status_of(configs) == "running"
     assert [problem.file for problem in configs.problems()] == [""]
-    directory.with_name("elsewhere").rename(directory)
+    directory.with_name(f"{directory.name} elsewhere").rename(directory)
     configs.reload()
     assert configs.problems() == ()
 
@@ -162,7 +162,7 @@ def test_staleness_counts_from_the_last_look_that_succeeded(directory: Path) -> 
     moments = iter([100.0, 107.5, 108.0, 109.0])
     with DirectoryConfigs(directory, reload_seconds=1000, monotonic=lambda: next(moments)) as configs:
         assert configs.staleness_seconds() == 7.5
-        directory.rename(directory.with_name("elsewhere"))
+        directory.rename(directory.with_name(f"{directory.name} elsewhere"))
         configs.reload()
         assert configs.staleness_seconds() == 8.0
 
