@@ -85,7 +85,7 @@ class _List:
         self._visit = visit
         self._wanted = wanted
         self._head = shown.head
-        self._looks = 0
+        self._looks = self._asked = self._answered = 0
         self._traffic = shown.traffic
         with card():
             self._filters(shown.listing)
@@ -130,15 +130,17 @@ class _List:
         try:
             head = await asyncio.to_thread(self._visit.parts.store.head)
             if head != self._head or self._looks % _LOOKS_BETWEEN_READINGS == 0:
-                self._head = head
                 await self._look()
         except OUTAGES:
             return  # what was true a moment ago stays; the next look may be answered
 
     async def _look(self) -> None:
-        wanted = self._wanted
+        self._asked += 1
+        wanted, mine = self._wanted, self._asked
         shown = await asyncio.to_thread(_read, self._visit, wanted, self._traffic)
-        if wanted is self._wanted:  # else somebody typed on meanwhile, and a newer answer is under way
+        # Else somebody typed on meanwhile, and a newer answer is under way; or one that was asked for later came first.
+        if wanted is self._wanted and mine > self._answered:
+            self._answered, self._head = mine, shown.head
             self._traffic = shown.traffic
             self._show(shown)
 

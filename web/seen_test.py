@@ -137,12 +137,12 @@ def watch(visit: Visit, key: str, version: int, changed: Callable[[SeenTest], Aw
         now_at = await asyncio.to_thread(visit.parts.store.head)
         if now_at == head:
             return
-        head = now_at
         try:
             test = await asyncio.to_thread(read_test, visit, key)
         except SplitTestNotFound:
             ui.navigate.to("/")
             return
+        head = now_at  # not before: a database that went away meanwhile is asked again
         if test.listed.version > known:
             known = test.listed.version
             await changed(test)
