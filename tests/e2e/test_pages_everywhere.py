@@ -14,7 +14,7 @@ CONTRAST: Final = (Path(__file__).parents[1] / "support" / "javascript" / "contr
 LONG: Final = "a_name_without_a_single_place_to_break_it_because_somebody_liked_underscores_" + "x" * 20
 SETTINGS: Final[Mapping[str, Any]] = {
     "starts_at": "2026-01-01",
-    "ends_at": "2027-06-01",
+    "ends_at": "2030-06-01",
     "conditions": [
         {"filter": "country_id", "operator": "in", "value": ["50", "59", "7", "18"]},
         "OR",

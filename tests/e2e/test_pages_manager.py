@@ -10,7 +10,7 @@ from tests.support.pages import Pages, choose, fill, settle
 CONDITIONS = [{"filter": "country_id", "operator": "in", "value": ["50"]}]
 SETTINGS = {
     "starts_at": "2026-01-01",
-    "ends_at": "2027-06-01",
+    "ends_at": "2030-06-01",
     "conditions": CONDITIONS,
     "total_percent": 20,
     "variants": [{"name": "control", "control": True}, {"name": "green"}],
@@ -64,7 +64,7 @@ def test_a_manager_takes_a_test_through_its_whole_life(pages: Pages) -> None:
         expect(page.get_by_text("does not come after the start")).to_be_visible()
         expect(page.get_by_role("button", name="Propose these settings")).to_be_disabled()
         fill(page, "First moment (UTC)", "2026-01-01T00:00")
-        fill(page, "End (UTC), excluded", "2027-06-01T00:00")
+        fill(page, "End (UTC), excluded", "2030-06-01T00:00")
         proposed(page, 1)
         expect(
             page.get_by_text("Test user is Yes OR (Country of the profile is one of Russia)", exact=True)
@@ -76,7 +76,7 @@ def test_a_manager_takes_a_test_through_its_whole_life(pages: Pages) -> None:
         page.get_by_role("button", name="Start", exact=True).click()
         checks = page.get_by_role("list", name="Before it starts")
         expect(checks).to_contain_text("the code does not seem to be deployed")
-        expect(checks).to_contain_text("From 2026-01-01 00:00 UTC to 2027-06-01 00:00 UTC")
+        expect(checks).to_contain_text("From 2026-01-01 00:00 UTC to 2030-06-01 00:00 UTC")
         page.get_by_role("dialog").get_by_role("button", name="Start", exact=True).click()
         status(page, "Running")
 

@@ -14,7 +14,7 @@ from tests.support.terminal import ROOT, wait_until
 
 SETTINGS = {
     "starts_at": "2026-01-01",
-    "ends_at": "2027-06-01",
+    "ends_at": "2030-06-01",
     "conditions": [{"filter": "is_test_user", "operator": "eq", "value": "Yes"}],
     "total_percent": 20,
     "variants": [{"name": "control", "control": True}, {"name": "green"}],
