@@ -6,6 +6,7 @@ visitors saw on their side of HTTP.
 
 import json
 import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from entrypoints.console import plain
 from entrypoints.demo_load import InForce, Shown, Visitors
 from entrypoints.demo_numbers import NumbersDiffer, compare
 from entrypoints.demo_settings import settings
-from entrypoints.demo_store import coconut_store, free_port
+from entrypoints.demo_store import coconut_store
 from entrypoints.embedded import EmbeddedUserSplit
 from entrypoints.estimate_lines import estimate_lines
 from entrypoints.operator_commands import hits_table
@@ -79,12 +80,13 @@ class Demo:
     def __init__(self, directory: Path, console: Console) -> None:
         self._console = console
         self._directory = directory
-        self._port = free_port(_USUAL_PORT)
+        self._listening = _listening()
+        self._port = int(self._listening.getsockname()[1])
         self._usersplit = EmbeddedUserSplit(
             directory,
             notifier=TerminalNotifier(console),
             made_up_users=MADE_UP_USERS,
-            pages_port=self._port,
+            pages=self._listening,
             let_in=_let_people_in,
         )
         self._manager = Actor(name=MANAGER)
@@ -95,7 +97,7 @@ class Demo:
         """Run UserSplit and the coconut store, until the block ends."""
         self._say("Starting UserSplit on embedded parts: SQLite, DuckDB, and the Kafka broker inside librdkafka")
         self._tell("(that broker is in memory and forgets everything with this process: it is for trials)")
-        with self._usersplit, coconut_store(self._usersplit) as url:
+        with self._listening, self._usersplit, coconut_store(self._usersplit) as url:
             self._store_url = url
             self._visitors = Visitors(url)
             try:
@@ -319,6 +321,14 @@ class Demo:
             f"  [green]✔[/] {expected.total():,} shown = accepted by the SDK = hits in BI,"
             " for each variant and settings group; none lost, none twice"
         )
+
+
+def _listening() -> socket.socket:
+    """Listen where the pages will be served, from now on: another demo that starts meanwhile takes another port."""
+    try:
+        return socket.create_server(("127.0.0.1", _USUAL_PORT))
+    except OSError:
+        return socket.create_server(("127.0.0.1", 0))
 
 
 def _let_people_in(engine: Engine) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,14 +59,3 @@ def _address_of(store: "subprocess.Popen[str]") -> str:
             "the coconut store did not open; run it alone to see why: python -m examples.coconut_store --help"
         )
     return found[0]
-
-
-def free_port(usual: int = 0) -> int:
-    """Return a free port of this machine: the usual one if it is free."""
-    with socket.socket() as listener:
-        try:
-            listener.bind(("127.0.0.1", usual))
-        except OSError:
-            return free_port()
-        port: int = listener.getsockname()[1]
-        return port

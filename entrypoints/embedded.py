@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from socket import socket
 from threading import Event
 from types import TracebackType
 from typing import Self
@@ -62,8 +63,8 @@ class EmbeddedUserSplit:
         directory: where the databases and the config files are; made if it is missing, and kept.
         notifier: who is told what there is to tell.
         made_up_users: how many users there are to be counted, if the directory has no users table yet.
-        pages_port: where the API and the managers' pages are served, on this machine alone; None: they are not. One of
-            these objects a process can serve them.
+        pages: where the API and the managers' pages are served, a socket that listens; None: they are not. One of these
+            objects a process can serve them.
         let_in: makes the accounts of who may sign in there, before anything is served.
     """
 
@@ -73,7 +74,7 @@ class EmbeddedUserSplit:
         *,
         notifier: Notifier,
         made_up_users: int = 1_000_000,
-        pages_port: int | None = None,
+        pages: socket | None = None,
         let_in: Callable[[Engine], None] = lambda _: None,
     ) -> None:
         self.directory = directory
@@ -82,7 +83,7 @@ class EmbeddedUserSplit:
         self.warehouse_path = directory / "warehouse.duckdb"
         self._notifier = notifier
         self._made_up_users = made_up_users
-        self._pages_port = pages_port
+        self._pages = pages
         self._let_in = let_in
         self._crew = Crew()
 
@@ -173,16 +174,17 @@ class EmbeddedUserSplit:
             engine=backbone.engine, store=backbone.store, registry=REGISTRY, notifier=self._notifier
         )
         crew.start("notifier", notifier.run)
-        if self._pages_port is not None:
-            pages = ServeSettings(database_url=SecretStr(self.database_url), http_port=self._pages_port)
+        if self._pages is not None:
+            settings = ServeSettings(database_url=SecretStr(self.database_url), http_port=self._pages.getsockname()[1])
             traffic, groups = traffic_of(self.warehouse), broker.groups()
             crew.start(
                 "serve",
                 lambda stop: serve(
                     backbone,
-                    pages,
+                    settings,
                     stop,
                     Metrics(),
+                    listening=self._pages,
                     traffic=traffic,
                     groups=groups,
                     stored=self.warehouse.offsets,

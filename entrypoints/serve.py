@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from socket import socket
 from threading import Event
 from typing import Final
 
@@ -72,6 +73,7 @@ def serve(  # noqa: PLR0913 - what a process hands in, by name
     stored: StoredOffsets | None = None,
     environment: str = "",
     is_alone: bool = False,
+    listening: socket | None = None,
 ) -> None:
     """Serve until `stop` is set; requests under way are given time to end.
 
@@ -85,6 +87,7 @@ def serve(  # noqa: PLR0913 - what a process hands in, by name
         stored: tells them how far the warehouse has got, None where none is connected.
         environment: a word that is shown on pages.
         is_alone: whether the process does nothing else.
+        listening: the socket to serve on, if somebody listens already; by default one as the settings say.
 
     Raises:
         NowhereToListen: the port is taken.
@@ -152,7 +155,7 @@ def serve(  # noqa: PLR0913 - what a process hands in, by name
         _settle()
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(_Server(config), settings, stop))
+            runner.run(_serve(_Server(config), settings, stop, listening))
     finally:
         crew.stop()
         # What stays frozen is never let go of, and DuckDB's client fills the terminal with what has leaked.
@@ -254,10 +257,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(server: _Server, settings: ServeSettings, stop: Event) -> None:
+async def _serve(server: _Server, settings: ServeSettings, stop: Event, listening: socket | None) -> None:
     async with _stopping(server, stop):
         try:
-            await server.serve()
+            await server.serve(sockets=None if listening is None else [listening])
         except SystemExit as ended:  # what uvicorn does where it cannot listen
             raise NowhereToListen(settings.http_address, settings.http_port) from ended
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from entrypoints import demo
 from entrypoints.demo_store import StoreClosed, coconut_store
 from tests.support.terminal import wait_until
 
@@ -43,10 +44,10 @@ def test_a_demo_that_is_told_to_end_takes_its_store_along(tmp_path: Path) -> Non
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    ) as demo:
+    ) as running:
         wait_until("its store has begun", lambda: processes_with(str(tmp_path), "examples.coconut_store"))
-        demo.terminate()
-        assert demo.wait(90) == 130
+        running.terminate()
+        assert running.wait(90) == 130
     assert not processes_with(str(tmp_path), "examples.coconut_store")
 
 
@@ -84,6 +85,11 @@ def test_a_store_that_does_not_open_is_said_so(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(subprocess, "Popen", lambda _command, **settings: start(["true"], **settings))
     with pytest.raises(StoreClosed, match="run it alone"), coconut_store(USERSPLIT):
         pass
+
+
+def test_demos_at_once_take_each_a_port_of_its_own_for_their_pages() -> None:
+    with demo._listening() as one, demo._listening() as other:
+        assert one.getsockname() != other.getsockname()
 
 
 def processes_with(*words: str) -> list[str]:

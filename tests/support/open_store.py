@@ -5,6 +5,7 @@
 It prints one line, the address of the store, once everything is open.
 """
 
+import socket
 import sys
 import time
 from pathlib import Path
@@ -29,8 +30,9 @@ def main() -> None:
     directory, port = Path(sys.argv[1]), int(sys.argv[2])
     request = Request(actor=Actor(name="ann"))
     with (
+        socket.create_server(("127.0.0.1", port)) as listening,
         EmbeddedUserSplit(
-            directory, notifier=MemoryNotifier(), made_up_users=1000, pages_port=port, let_in=_let_quinn_in
+            directory, notifier=MemoryNotifier(), made_up_users=1000, pages=listening, let_in=_let_quinn_in
         ) as usersplit,
         coconut_store(usersplit) as url,
     ):
