@@ -80,7 +80,7 @@ def in_bi_changes(terminal: Terminal) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)  # of a machine so busy that it takes minutes; what is waited for has limits of its own
 @pytest.mark.real_kafka
 @pytest.mark.real_postgres
 def test_from_a_managers_command_to_a_row_in_bi(terminal: Terminal, tmp_path: Path, kafka: RealKafka) -> None:
@@ -134,7 +134,7 @@ def test_from_a_managers_command_to_a_row_in_bi(terminal: Terminal, tmp_path: Pa
             user = usersplit.User(id=number, split_group=number % 2400 + 1)
             shown[service.get_active_variant(KEY, user, web)] += 1
         assert service.get_active_variant(KEY, stranger, usersplit.Environment(platform="ios")) is None
-        assert service.flush(20)
+        assert service.flush(60)
         del shown[None]
 
         warehouse = PostgresHits(terminal.environment["USERSPLIT_WAREHOUSE_URL"])

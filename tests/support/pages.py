@@ -82,7 +82,7 @@ class Pages:
 
     def wait(self) -> None:
         """Return once they are served."""
-        wait_until("the login answers", lambda: answers(f"{self.url}/login"), timeout_seconds=120)
+        wait_until("the login answers", lambda: answers(f"{self.url}/login"), timeout_seconds=240)
 
     @contextmanager
     def store(self) -> Iterator[SqlEventStore]:
