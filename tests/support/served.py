@@ -1,5 +1,6 @@
 """An ASGI application behind a real port, and programs of Node that ask it."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -47,14 +48,21 @@ def node(request: pytest.FixtureRequest) -> str:
         if os.environ.get("REQUIRE_REAL"):
             pytest.fail("Node and npm are needed: apt-get install nodejs npm")
         pytest.skip("Node and npm are not installed")
-    lock, mark = JAVASCRIPT / "package-lock.json", JAVASCRIPT / "node_modules" / ".installed"
-    if not mark.exists() or mark.read_text() != lock.read_text():
-        subprocess.run(
-            [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=JAVASCRIPT, check=True, capture_output=True
-        )
-        mark.write_text(lock.read_text())
+    install_packages(npm, JAVASCRIPT)
     remember(request.config, "Node", "real")
     return found
+
+
+def install_packages(npm: str, place: Path) -> None:
+    """Install what package-lock.json says, unless that is there; once for all processes that ask at the same time."""
+    wanted, mark = place / "package-lock.json", place / "node_modules" / ".installed"
+    with wanted.open(encoding="utf-8") as held:
+        # npm begins by removing what is there, be it in use by another process of the same tests.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not mark.exists() or mark.read_text() != wanted.read_text():
+            command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+            subprocess.run(command, cwd=place, check=True, capture_output=True)
+            mark.write_text(wanted.read_text())
 
 
 class Program:
