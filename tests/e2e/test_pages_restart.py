@@ -33,6 +33,7 @@ def test_a_form_outlives_its_server_and_says_that_nobody_is_counted_without_user
             page.wait_for_function("localStorage.getItem('usersplit.settings.ann.outlived')?.includes('37.5')")
         expect(page.get_by_text(re.compile("Connection lost"))).to_be_visible()
         with process("serve", **settings):
+            served.wait()
             expect(page.get_by_text("These are your unfinished changes")).to_be_visible()
             expect(page.get_by_label("Total percent of users")).to_have_value("37.5")
             windows.close()
