@@ -46,24 +46,27 @@ def test_a_draft_that_was_discarded_meanwhile_is_left_alone(house: House) -> Non
 
 
 def in_the_midst_of_each_other(house: House, keys: tuple[str, str]) -> list[bool]:
-    """Two preparers of their own processes' making; the second one begins while the first one draws."""
-    waiting, answers = threading.Event(), []
+    """Two preparers of their own processes' making; the second one begins while the first one draws.
+
+    The answers come in that order, whichever thread gets on first when both are done.
+    """
+    waiting, answer_of_second = threading.Event(), list[bool]()
 
     def wait_for_its_turn(progress: Progress) -> None:
         if progress.step == "waiting":
             waiting.set()
 
     second = house.preparer(progress=wait_for_its_turn)
-    other = threading.Thread(target=lambda: answers.append(second.prepare(keys[1])))
+    other = threading.Thread(target=lambda: answer_of_second.append(second.prepare(keys[1])))
 
     def draw_beside_another(request: AllocationRequest) -> Allocation:
         other.start()
         assert waiting.wait(60)
         return allocate(request)
 
-    answers.append(house.preparer(allocate=draw_beside_another).prepare(keys[0]))
+    answer_of_first = house.preparer(allocate=draw_beside_another).prepare(keys[0])
     other.join(60)
-    return answers
+    return [answer_of_first, *answer_of_second]
 
 
 def test_of_two_preparers_of_one_test_the_first_wins(database: Engine) -> None:
