@@ -31,7 +31,7 @@ def coconut_store(usersplit: EmbeddedUserSplit) -> Iterator[str]:
     finally:
         for process in started:
             process.terminate()
-            process.wait(timeout=15)
+            process.wait(timeout=60)
             if process.stdout is not None:
                 process.stdout.close()
 

@@ -121,7 +121,7 @@ class EmbeddedUserSplit:
         """
         self._crew.check()
 
-    def wait_for(self, what: str, condition: Callable[[], bool], *, timeout_seconds: float = 30.0) -> None:
+    def wait_for(self, what: str, condition: Callable[[], bool], *, timeout_seconds: float = 120.0) -> None:
         """Return once `condition()` holds.
 
         Raises:
