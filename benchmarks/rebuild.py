@@ -23,7 +23,8 @@ first tenth of the events.
 
 The last line of stdout is one JSON object. `events_per_second` is the median on SQLite, `postgresql_events_per_second`
 that on PostgreSQL; `floor_events_per_second` is reading and decoding alone, without a projection. `cpu_microseconds`
-is the processor time that one event takes on SQLite: on a machine that does other work too, it tells more.
+is the processor time that one event takes on SQLite, `postgresql_cpu_microseconds` the same on PostgreSQL, without the
+server's: on a machine that does other work too, they tell more.
 """
 
 import argparse
@@ -342,6 +343,7 @@ def main() -> None:
         "cpu_microseconds": sqlite["cpu_microseconds"],
         "postgresql_events_per_second": postgresql.get("rebuilt"),
         "postgresql_floor_events_per_second": postgresql.get("read"),
+        "postgresql_cpu_microseconds": postgresql.get("cpu_microseconds"),
         "events": given.events,
         "runs": given.runs,
     }

@@ -15,13 +15,14 @@ from sqlalchemy import (
     Text,
     Update,
     delete,
+    func,
     inspect,
     select,
     update,
 )
 
 from events import facts
-from events.database import write_transaction
+from events.database import open_database, write_transaction
 from events.errors import CorruptPayload, DatabaseUnavailable, PositionGap, UnknownFact
 from events.facts import REGISTRY
 from events.sql_store import SqlEventStore, events_table
@@ -342,3 +343,17 @@ def test_a_rebuild_that_loses_the_database_can_be_run_again(models: ReadModels) 
     assert models.stored() == before
     assert rebuilt(models).generation == 3
     assert known(models) == [(3, "live")]
+
+
+@pytest.mark.real_postgres
+def test_postgresql_compresses_no_text_of_a_read_model(migrated_postgres_url: str) -> None:
+    engine = open_database(migrated_postgres_url)
+    models = ReadModels(engine, store=SqlEventStore(engine, REGISTRY), projections=[MODEL])
+    models.given(created(description="again and " * 1000))
+    for _ in ("followed", "rebuilt"):
+        with engine.connect() as connection:
+            (table,) = registry.live_tables(connection, MODEL).values()
+            compression = select(func.length(table.c.fact) > 10_000, func.pg_column_compression(table.c.fact))
+            assert connection.execute(compression).all() == [(True, None)]
+        rebuilt(models)
+    engine.dispose()
