@@ -1,19 +1,30 @@
 // What a page does in the browser alone, without asking the server what it looks like.
 
-// What a person does before the page's socket is up. In NiceGUI each such event waits by itself and asks again every
-// 10 ms, so that chance says which goes first: a click overtakes what was typed before it. Here they wait in one line.
+// What a person does goes to the server once and in its order, whatever happens to the page's socket. In NiceGUI each
+// event waits by itself until the socket is up, so that a click overtakes what was typed before it; and what was on its
+// way when a connection broke is gone, though the page goes on to show it. Here they stand in one line, numbered, each
+// until the server has answered for it, and all that still stand there go again over the next connection.
 {
-  let socket, isUp = false;
-  const line = [];
+  let socket, isUp = false, last = 0;
+  let line = [];
+  const answered = (number) => { line = line.filter((said) => said.number > number); };
+  const say = ({number, message}) => {
+    const [name, content] = message;
+    if (name === 'event') socket.sayNow(name, {...content, number}, () => answered(number));
+    else socket.sayNow(...message);
+  };
   Object.defineProperty(window, 'socket', {
     get: () => socket,
     set: (made) => {
-      const emit = made.emit.bind(made);
+      made.sayNow = made.emit.bind(made);
       made.emit = (...message) => {
-        if (isUp || message[0] === 'handshake') return emit(...message);
-        line.push(() => emit(...message));
+        if (message[0] === 'handshake') return made.sayNow(...message);
+        const said = {number: ++last, message};
+        if (message[0] === 'event' || !isUp) line.push(said);
+        if (isUp) say(said);
         return made;
       };
+      made.on('disconnect', () => { isUp = false; });
       socket = made;
     },
   });
@@ -21,7 +32,10 @@
     get: () => socket !== undefined,
     set: (is) => {
       isUp = is;
-      if (isUp) line.splice(0).forEach((send) => send());
+      if (!isUp) return;
+      const waiting = line;
+      line = line.filter(({message}) => message[0] === 'event');
+      waiting.forEach(say);
     },
   });
 }
