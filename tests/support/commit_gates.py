@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from sqlalchemy import Engine, event, make_url, text
 
-from events.database import open_database
+from events.database import _SqliteConnection, open_database
 
 PATIENCE_SECONDS = 60
 
@@ -122,7 +122,7 @@ class PostgresCommitGate:
         return self._watching.execute(text(question), {"number": self._number, "name": self._name}).scalar()
 
 
-class _GatedConnection(sqlite3.Connection):
+class _GatedConnection(_SqliteConnection):
     before_commit: Callable[[], None]
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
@@ -141,7 +141,7 @@ def before_every_commit(engine: Engine, act: Callable[[], None]) -> None:
 
     def connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> sqlite3.Connection:
         del dialect, record
-        connection = sqlite3.connect(*arguments, factory=_GatedConnection, **parameters)
+        connection: _GatedConnection = sqlite3.connect(*arguments, **(parameters | {"factory": _GatedConnection}))
         # Connecting itself commits nothing here: the file exists and has its journal mode.
         connection.before_commit = act
         return connection
