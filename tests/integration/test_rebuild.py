@@ -34,7 +34,7 @@ from projections.progress import Progress, Stage, report_nothing
 from projections.projection import Projection, Tables
 from projections.rebuild import rebuild, rebuild_many
 from projections.registry import Generation
-from tests.support.histories import KEY, created, whole_life
+from tests.support.histories import KEY, created, forced, running, whole_life, whole_life_of_user_group
 from tests.support.read_models import ReadModels
 
 MODEL = changelog.PROJECTION
@@ -356,4 +356,18 @@ def test_postgresql_compresses_no_text_of_a_read_model(migrated_postgres_url: st
             compression = select(func.length(table.c.fact) > 10_000, func.pg_column_compression(table.c.fact))
             assert connection.execute(compression).all() == [(True, None)]
         rebuilt(models)
+    engine.dispose()
+
+
+@pytest.mark.real_postgres
+def test_a_key_that_the_log_can_hold_can_be_held_by_read_models(migrated_postgres_url: str) -> None:
+    engine = open_database(migrated_postgres_url)
+    models = ReadModels(engine, store=SqlEventStore(engine, REGISTRY))
+    long = "k" * 20_000  # longer than an index takes, unless it is compressed
+    models.given(*running(long), *whole_life_of_user_group(long), forced(key=long, unit=f"user:{long}"))
+    for projection in ALL:
+        rebuilt(models, projection)
+    with engine.connect() as connection:
+        assert {each.state for each in registry.generations(connection)} == {"live"}
+        assert len(changelog.entries(connection, long)) == len(running(long))
     engine.dispose()
