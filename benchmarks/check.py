@@ -15,6 +15,8 @@ only if it installs that too. Figures that begin with `python_` are of the SDK a
 usersplit-speedups is not installed, a line says so, and both are of the SDK alone.
 
 **Hits.** The same checks with a hit into the buffer and without, of units that get a variant.
+
+**Loading and reloading** of the files that a service checks by: see `check_parts/config_reading.py`.
 """
 
 import argparse
@@ -26,6 +28,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.check_parts.config_reading import loading, reloading
 from benchmarks.peers.flag_sdks import PEERS, Peer
 from benchmarks.peers.same_tests import VARIANT, SameTest, config_document, profiles, right_answer, same_tests
 from usersplit import (
@@ -235,7 +238,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     options.add_argument("--rounds", type=int, default=7)
     given = options.parse_args()
-    figures = {**checks(given.rounds), **hits(given.rounds)}
+    figures = {**checks(given.rounds), **hits(given.rounds), **loading(3), **reloading(given.rounds)}
     print(json.dumps({name: round(figure, 3) for name, figure in figures.items()}))
 
 

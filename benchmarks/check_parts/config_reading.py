@@ -1,6 +1,6 @@
 """What it costs a service to read the config files of its tests, and to read one anew while its threads check.
 
-    .venv/bin/python -m benchmarks.config_reading
+A part of `benchmarks/check.py`, which tells its figures.
 
 **Loading.** 1,000 files, read by a process of its own; memory is what the process grew by. `load_cpu_seconds` is its
 processor time, for a machine that has other work.
@@ -10,7 +10,6 @@ gave it: none may be older than one seen before, and none may be wrong. In turns
 worst check of a round is compared with theirs. `reload_cpu_ms` is the worst processor time of one whole reload.
 """
 
-import argparse
 import gc
 import json
 import os
@@ -56,7 +55,7 @@ def loading(rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         for test in same_tests(1000):
             (Path(directory) / f"{test.key}.json").write_text(json.dumps(config_document(test, variants=halves)))
-        command = [sys.executable, "-m", "benchmarks.config_reading", "--load", directory]
+        command = [sys.executable, "-m", "benchmarks.check_parts.config_reading", directory]
         found = [
             json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             for _ in range(rounds)
@@ -153,20 +152,5 @@ class CheckingThread(threading.Thread):
             seen = version
 
 
-def main() -> None:
-    """Run the benchmark."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    options.add_argument("--rounds", type=int, default=7)
-    options.add_argument(
-        "--load", metavar="DIRECTORY", help="only read a directory of 1,000 files, and say what it took"
-    )
-    given = options.parse_args()
-    if given.load:
-        load(given.load)
-        return
-    figures = {**loading(3), **reloading(given.rounds)}
-    print(json.dumps({name: round(figure, 3) for name, figure in figures.items()}))
-
-
 if __name__ == "__main__":
-    main()
+    load(sys.argv[1])
