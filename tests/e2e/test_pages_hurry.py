@@ -78,7 +78,7 @@ class Line:
 
 SETTINGS = {
     "starts_at": "2026-01-01",
-    "ends_at": "2027-06-01",
+    "ends_at": "2030-06-01",
     "total_percent": 20,
     "variants": [{"name": "control", "control": True}, {"name": "green"}],
 }
