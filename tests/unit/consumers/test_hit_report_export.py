@@ -6,13 +6,14 @@ from threading import Event, Thread
 
 import pytest
 
+from consumers import topic_export
 from consumers.dimensions import DimensionsFollower
 from consumers.hit_report_export import HitReportsFollower
 from consumers.topic_export import run_together
 from events.facts import REGISTRY
 from streams.memory import MemoryBroker
 from streams.messages import OutgoingMessage
-from streams.topics import HIT_REPORTS, all_topics
+from streams.topics import HIT_REPORTS, LIFECYCLE, all_topics
 from tests.support.terminal import wait_until
 from usersplit.hit_reports import HitReport, encode_hit_report
 from warehouse.memory_dimensions import MemoryDimensions
@@ -104,8 +105,12 @@ def test_what_bi_cannot_hold_is_left_out_with_a_warning_and_the_rest_goes_on(
 
 
 def test_an_outage_is_waited_for_and_the_other_topic_followed_beside(
-    broker: MemoryBroker, warehouse: MemoryDimensions
+    broker: MemoryBroker,
+    warehouse: MemoryDimensions,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(topic_export, "_RETRY_SECONDS", 0.02)
     warehouse.down = True
     tell(broker, REPORT)
     stop = Event()
@@ -116,6 +121,9 @@ def test_an_outage_is_waited_for_and_the_other_topic_followed_beside(
     running = Thread(target=run_together, args=[exports, stop])
     running.start()
     try:
+        met = [f"{topic} into BI: nothing stored" for topic in (LIFECYCLE, HIT_REPORTS)]
+        wait_until("both met the outage", lambda: all(each in caplog.text for each in met))
+        assert warehouse.view("hit_reports") == []
         warehouse.down = False
         wait_until("the report is in BI", lambda: bool(warehouse.view("hit_reports")))
     finally:
