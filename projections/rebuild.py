@@ -87,7 +87,7 @@ def rebuild_many(
 
 
 def drop_retired(engine: Engine, projection: Projection) -> list[Generation]:
-    """Drop generations that serve nobody any more; return those that are left because a reader is still in them."""
+    """Drop generations that serve nobody any more; return those that are left because they are still in use."""
     with engine.connect() as connection:
         retired = [each for each in generations.generations(connection, projection.name) if each.state == "retired"]
     left = []
@@ -95,9 +95,10 @@ def drop_retired(engine: Engine, projection: Projection) -> list[Generation]:
         try:
             _drop_between_readers(engine, projection, generation)
         except OperationalError as error:
-            # Readers come first: the rows are harmless, and the next rebuild tries again.
+            # They come first: the rows are harmless, and the next rebuild tries again.
             _log.warning(
-                "generation %d of %s is still being read, its tables stay until the next rebuild: %s",
+                "generation %d of %s is still in use, by a reader or the database's own upkeep; its tables stay until"
+                " the next rebuild: %s",
                 generation.generation,
                 projection.name,
                 error.orig,
