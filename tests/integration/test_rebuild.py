@@ -15,14 +15,13 @@ from sqlalchemy import (
     Text,
     Update,
     delete,
-    func,
     inspect,
     select,
     update,
 )
 
 from events import facts
-from events.database import open_database, write_transaction
+from events.database import write_transaction
 from events.errors import CorruptPayload, DatabaseUnavailable, PositionGap, UnknownFact
 from events.facts import REGISTRY
 from events.sql_store import SqlEventStore, events_table
@@ -34,7 +33,7 @@ from projections.progress import Progress, Stage, report_nothing
 from projections.projection import Projection, Tables
 from projections.rebuild import rebuild, rebuild_many
 from projections.registry import Generation
-from tests.support.histories import KEY, created, forced, running, whole_life, whole_life_of_user_group
+from tests.support.histories import KEY, created, whole_life
 from tests.support.read_models import ReadModels
 
 MODEL = changelog.PROJECTION
@@ -343,31 +342,3 @@ def test_a_rebuild_that_loses_the_database_can_be_run_again(models: ReadModels) 
     assert models.stored() == before
     assert rebuilt(models).generation == 3
     assert known(models) == [(3, "live")]
-
-
-@pytest.mark.real_postgres
-def test_postgresql_compresses_no_text_of_a_read_model(migrated_postgres_url: str) -> None:
-    engine = open_database(migrated_postgres_url)
-    models = ReadModels(engine, store=SqlEventStore(engine, REGISTRY), projections=[MODEL])
-    models.given(created(description="again and " * 1000))
-    for _ in ("followed", "rebuilt"):
-        with engine.connect() as connection:
-            (table,) = registry.live_tables(connection, MODEL).values()
-            compression = select(func.length(table.c.fact) > 10_000, func.pg_column_compression(table.c.fact))
-            assert connection.execute(compression).all() == [(True, None)]
-        rebuilt(models)
-    engine.dispose()
-
-
-@pytest.mark.real_postgres
-def test_a_key_that_the_log_can_hold_can_be_held_by_read_models(migrated_postgres_url: str) -> None:
-    engine = open_database(migrated_postgres_url)
-    models = ReadModels(engine, store=SqlEventStore(engine, REGISTRY))
-    long = "k" * 20_000  # longer than an index takes, unless it is compressed
-    models.given(*running(long), *whole_life_of_user_group(long), forced(key=long, unit=f"user:{long}"))
-    for projection in ALL:
-        rebuilt(models, projection)
-    with engine.connect() as connection:
-        assert {each.state for each in registry.generations(connection)} == {"live"}
-        assert len(changelog.entries(connection, long)) == len(running(long))
-    engine.dispose()
